@@ -1,0 +1,3 @@
+"""Classic OpenStack Glance: the image service (glance-api and glance-registry)."""
+
+__version__ = "1.0.0"

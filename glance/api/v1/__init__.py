@@ -1,0 +1,1 @@
+"""Images API v1: images as HTTP headers (spec v1-api.md)."""

@@ -1,0 +1,1 @@
+"""One module per program: read the configuration, build, run."""

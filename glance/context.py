@@ -1,0 +1,51 @@
+"""Who is asking: the identity that every rule and every query is given."""
+
+from typing import Any
+
+from oslo_context import context
+
+
+class RequestContext(context.RequestContext):
+    """Identity of one request (spec policy-quota-protection.md §1).
+
+    :ivar user_id, project_id: as confirmed by the authentication middleware, or None
+    :ivar roles: lower-cased
+    :ivar is_admin: may see and change everything
+    :ivar read_only: anonymous: every change is refused
+    :ivar owner_is_tenant: whether images belong to projects (True) or to users
+    :ivar service_catalog: parsed X-Service-Catalog, or None
+    :ivar request_id: ``req-…``, echoed in the answer and sent on to the registry
+    """
+
+    def __init__(
+        self,
+        *,
+        owner_is_tenant: bool = True,
+        service_catalog: list[dict[str, Any]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.owner_is_tenant = owner_is_tenant
+        self.service_catalog = service_catalog
+
+    @property
+    def owner(self) -> str | None:
+        """The identity that owns what this request creates."""
+        return self.project_id if self.owner_is_tenant else self.user_id
+
+    def get_logging_values(self) -> dict[str, Any]:
+        """What log formats may name; ``tenant`` is the project's name in those of 2016."""
+        return {**super().get_logging_values(), "tenant": self.project_id}
+
+    def elevated(self) -> "RequestContext":
+        """The same caller with the rights of an administrator, for the service's own work."""
+        return RequestContext(
+            user_id=self.user_id, project_id=self.project_id, roles=[*self.roles, "admin"], is_admin=True,
+            auth_token=self.auth_token, request_id=self.request_id, owner_is_tenant=self.owner_is_tenant,
+            service_catalog=self.service_catalog, overwrite=False,
+        )  # fmt: skip
+
+
+def admin_context() -> RequestContext:
+    """The service itself, when no request asks: sweeps, tools."""
+    return RequestContext(is_admin=True, roles=["admin"], overwrite=False)

@@ -1,0 +1,1 @@
+"""Metadata kept by a registry: its clients and the catalog over them."""

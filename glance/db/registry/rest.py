@@ -1,0 +1,299 @@
+"""The catalog over the registry's REST API (spec registry.md §1-3, §5).
+
+Any service that speaks that API can be the registry.  What is an addition of our own
+registry (a transfer or a quota in a body, ``/transfers``, ``/usage``) is ignored or
+answered 404 by another one; the catalog then does without, and says so once.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from oslo_config import cfg
+
+from glance.client.http import HTTPClient, Response
+from glance.common import exception
+from glance.common.crypt import LocationCipher
+from glance.context import RequestContext
+from glance.images.catalog import Transfer
+from glance.images.model import Image, Location, Member
+
+LOG = logging.getLogger(__name__)
+
+_SCALARS = (
+    "id", "name", "status", "owner", "size", "virtual_size", "disk_format", "container_format", "min_disk", "min_ram",
+    "protected", "checksum", "os_hash_algo", "os_hash_value", "created_at",
+)  # fmt: skip
+_TIMES = ("created_at", "updated_at", "deleted_at")
+
+
+class RestCatalog:
+    """Implements ``glance.images.catalog.Catalog``; the methods are documented there."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+        self._http = HTTPClient(
+            conf.registry_host,
+            conf.registry_port,
+            use_ssl=conf.registry_client_protocol.lower() == "https",
+            key_file=conf.registry_client_key_file,
+            cert_file=conf.registry_client_cert_file,
+            ca_file=conf.registry_client_ca_file,
+            insecure=conf.registry_client_insecure,
+            timeout=conf.registry_client_timeout,
+        )
+        self._cipher = LocationCipher(conf.metadata_encryption_key)
+        self._missing: set[str] = set()
+
+    # --- images ------------------------------------------------------------------
+
+    def get(self, context: RequestContext, image_id: str) -> Image:
+        with _meaning(image_id):
+            answer = self._request(context, "GET", f"/images/{quote(image_id, safe='')}")
+        return self._image(answer["image"])
+
+    def page(self, context: RequestContext, query: dict[str, Any]) -> list[Image]:
+        filters = dict(query["filters"])
+        params = {f"property-{name}": value for name, value in filters.pop("properties", {}).items()}
+        params |= {name: _parameter(value) for name, value in filters.items()}
+        params |= {name: query[name] for name in ("marker", "limit", "sort_key", "sort_dir")}
+        with _meaning():
+            answer = self._request(context, "GET", "/images/detail", params=params)
+        return [self._image(row) for row in answer["images"]]
+
+    def create(self, context: RequestContext, image: Image, max_count: int | None = None) -> Image:
+        values = asdict(image)
+        row = self._row({name: value for name, value in values.items() if value is not None})
+        body: dict[str, Any] = {"image": row | {"owner": image.owner or ""}}
+        if max_count is not None:
+            body["max_count"] = max_count
+        with _meaning():
+            answer = self._request(context, "POST", "/images", body=body)
+        return self._image(answer["image"])
+
+    def update(
+        self,
+        context: RequestContext,
+        image_id: str,
+        changes: dict[str, Any],
+        *,
+        from_status: str | None = None,
+        purge_properties: bool = False,
+        transfer: str | None = None,
+        max_usage: int | None = None,
+    ) -> Image:
+        body: dict[str, Any] = {"image": self._row(changes), "from_state": from_status}
+        if transfer is not None:
+            body["transfer"] = transfer
+        if max_usage is not None:
+            body["max_usage"] = max_usage
+        return self._image(self._put(context, image_id, body, purge_properties))
+
+    def destroy(self, context: RequestContext, image_id: str, *, status: str, from_status: str | None = None) -> Image:
+        body = {"image": {"status": status}, "from_state": from_status, "destroy": True}
+        row = self._put(context, image_id, body, purge=False)
+        if not row["deleted"]:  # a registry that does not know "destroy"
+            with _meaning(image_id):
+                row = self._request(context, "DELETE", f"/images/{quote(image_id, safe='')}")["image"]
+        return self._image(row)
+
+    def finish_delete(self, context: RequestContext, image_id: str) -> None:
+        try:
+            self._put(context, image_id, {"image": {"status": "deleted"}, "from_state": "pending_delete"}, purge=False)
+        except (exception.NotFound, exception.Conflict):
+            LOG.info("Deleted image %s stays in pending_delete until the scrubber sees it", image_id)
+
+    def restore(self, context: RequestContext, image_id: str, status: str) -> None:
+        self._put(context, image_id, {"image": {"status": status}, "from_state": "pending_delete"}, purge=False)
+
+    def usage(self, context: RequestContext, owner: str | None) -> int:
+        answer = self._addition(context, "GET", "/usage", params={"owner": owner or ""})
+        return answer["usage"] if answer else 0
+
+    # --- members -----------------------------------------------------------------
+
+    def members(self, context: RequestContext, image_id: str) -> list[Member]:
+        with _meaning(image_id):
+            answer = self._request(context, "GET", f"/images/{quote(image_id, safe='')}/members")
+        return [Member(row["member_id"], bool(row["can_share"]), image_id) for row in answer["members"]]
+
+    def shared_images(self, context: RequestContext, member: str) -> list[Member]:
+        with _meaning():
+            answer = self._request(context, "GET", f"/shared-images/{quote(member, safe='')}")
+        return [Member(member, bool(row["can_share"]), row["image_id"]) for row in answer["shared_images"]]
+
+    def set_member(self, context: RequestContext, image_id: str, member: str, can_share: bool | None) -> None:
+        body = None if can_share is None else {"member": {"can_share": can_share}}
+        with _membership(image_id):
+            self._request(context, "PUT", self._member_path(image_id, member), body=body)
+
+    def remove_member(self, context: RequestContext, image_id: str, member: str) -> None:
+        with _membership(image_id):
+            self._request(context, "DELETE", self._member_path(image_id, member))
+
+    def replace_members(self, context: RequestContext, image_id: str, members: list[dict[str, Any]]) -> None:
+        with _membership(image_id):
+            path = f"/images/{quote(image_id, safe='')}/members"
+            self._request(context, "PUT", path, body={"memberships": members})
+
+    @staticmethod
+    def _member_path(image_id: str, member: str) -> str:
+        return f"/images/{quote(image_id, safe='')}/members/{quote(member, safe='')}"
+
+    # --- transfers ---------------------------------------------------------------
+
+    def beat(self, context: RequestContext, name: str, image_ids: list[str]) -> None:
+        self._addition(context, "PUT", "/transfers", body={"node": name, "images": image_ids})
+
+    def transfers(self, context: RequestContext) -> list[Transfer]:
+        answer = self._addition(context, "GET", "/transfers")
+        return [Transfer(**row) for row in answer["transfers"]] if answer else []
+
+    # --- wire --------------------------------------------------------------------
+
+    def _put(self, context: RequestContext, image_id: str, body: dict[str, Any], purge: bool) -> dict[str, Any]:
+        headers = {"X-Glance-Registry-Purge-Props": "true" if purge else "false"}
+        try:
+            with _meaning(image_id):
+                path = f"/images/{quote(image_id, safe='')}"
+                return self._request(context, "PUT", path, body=body, headers=headers)["image"]
+        except exception.Duplicate as error:
+            raise exception.Conflict(str(error)) from error
+
+    def _addition(self, context: RequestContext, method: str, path: str, **kwargs: Any) -> Any:
+        """Call what only our own registry has; None from one that has it not."""
+        if path in self._missing:
+            return None
+        try:
+            with _meaning():
+                return self._request(context, method, path, **kwargs)
+        except exception.NotFound:
+            LOG.warning("The registry does not know %s: dead uploads are not found, quotas not counted", path)
+            self._missing.add(path)
+            return None
+
+    def _request(
+        self,
+        context: RequestContext,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, Any] | None = None,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> Any:
+        headers = (headers or {}) | self._identity(context)
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body).encode()
+        response: Response = self._http.request(method, path, headers=headers, params=params, body=data)
+        raw = response.read()
+        return json.loads(raw) if raw else None
+
+    def _identity(self, context: RequestContext) -> dict[str, str]:
+        """Headers that say who asks (registry.md §5)."""
+        headers = {"X-Openstack-Request-ID": context.request_id}
+        if self._conf.use_user_token and context.auth_token:
+            headers["X-Auth-Token"] = context.auth_token
+        if self._conf.send_identity_headers:
+            headers["X-Identity-Status"] = "Confirmed"
+            headers["X-User-Id"] = context.user_id or ""
+            headers["X-Tenant-Id"] = context.project_id or ""
+            headers["X-Roles"] = ",".join(context.roles)
+            if context.service_catalog is not None:
+                headers["X-Service-Catalog"] = json.dumps(context.service_catalog)
+        return headers
+
+    def _row(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """The registry's JSON for attributes of ``Image``."""
+        row = {name: value for name, value in changes.items() if name in _SCALARS}
+        if isinstance(row.get("created_at"), datetime):
+            row["created_at"] = row["created_at"].isoformat()
+        if "visibility" in changes:
+            row["is_public"] = changes["visibility"] == "public"
+        if "properties" in changes:
+            row["properties"] = changes["properties"]
+        if changes.get("locations"):
+            row["location_data"] = [self._location_row(location) for location in changes["locations"]]
+        return row
+
+    def _location_row(self, location: Location | dict[str, Any]) -> dict[str, Any]:
+        row = asdict(location) if isinstance(location, Location) else dict(location)
+        row["url"] = self._cipher.encrypt(row["url"])
+        if row["id"] is None:
+            del row["id"]
+        return row
+
+    def _image(self, row: dict[str, Any]) -> Image:
+        image = Image(**{name: row.get(name) for name in _SCALARS if name != "created_at"})
+        image.min_disk, image.min_ram = row.get("min_disk") or 0, row.get("min_ram") or 0
+        image.protected, image.deleted = bool(row.get("protected")), bool(row.get("deleted"))
+        image.visibility = "public" if row.get("is_public") else "shared"
+        for name in _TIMES:
+            if row.get(name):
+                setattr(image, name, datetime.fromisoformat(row[name]).replace(tzinfo=None))
+        image.properties = row.get("properties") or {}
+        image.locations = [
+            Location(self._url(image.id, entry["url"]), entry.get("metadata") or {},
+                     entry.get("status", "active"), entry.get("id"))
+            for entry in row.get("location_data") or []
+        ]  # fmt: skip
+        return image
+
+    def _url(self, image_id: str | None, stored: str) -> str:
+        try:
+            return self._cipher.decrypt(stored)
+        except ValueError:
+            LOG.error("A location of image %s cannot be decrypted: is metadata_encryption_key the right one?", image_id)
+            return stored
+
+
+def _parameter(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+@contextmanager
+def _meaning(image_id: str | None = None) -> Iterator[None]:
+    """Read the registry's answer as what it means to the API's caller (registry.md §5, last table)."""
+    try:
+        yield
+    except exception.NotFound as error:
+        if image_id is None:
+            raise
+        raise exception.ImageNotFound(image_id=image_id) from error
+    except exception.Invalid as error:
+        raise exception.Invalid(_details(error)) from error
+    except exception.NotAuthenticated:
+        raise
+    except exception.Forbidden as error:
+        raise exception.Forbidden(_details(error)) from error
+    except exception.Duplicate as error:
+        raise exception.Duplicate(_details(error)) from error
+    except exception.LimitExceeded as error:
+        raise exception.LimitExceeded(_details(error), retry_after=error.retry_after) from error
+    except exception.ServiceUnavailable as error:
+        raise exception.ServiceUnavailable("The registry is not available.", retry_after=error.retry_after) from error
+    except (exception.GlanceException, OSError, ValueError, KeyError, TypeError) as error:
+        LOG.error("The registry failed: %s: %s", type(error).__name__, error)
+        raise exception.ServiceUnavailable("The registry is not available.") from error
+
+
+@contextmanager
+def _membership(image_id: str) -> Iterator[None]:
+    """As ``_meaning``, but a refused membership change looks like a missing image."""
+    try:
+        with _meaning(image_id):
+            yield
+    except exception.Forbidden as error:
+        raise exception.ImageNotFound(image_id=image_id) from error
+
+
+def _details(error: exception.GlanceException) -> str:
+    """What the registry said, without the sentence that the client puts before it."""
+    return getattr(error, "details", None) or str(error)

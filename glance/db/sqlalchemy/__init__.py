@@ -1,0 +1,1 @@
+"""Image metadata in SQLite, MariaDB/MySQL or PostgreSQL (spec database.md)."""

@@ -1,0 +1,22 @@
+"""Comparing text in SQL exactly, on engines whose collations do not (spec database.md §4.3)."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.mysql import BINARY
+
+from glance.db.sqlalchemy import checks
+
+
+def equals(dialect: str, column: Any, value: str | None) -> sa.ColumnElement[bool]:
+    """``column`` is exactly ``value``; None matches NULL, text that cannot be stored matches nothing.
+
+    MySQL compares twice: by its collation, which finds the rows through an index, and by bytes.
+    """
+    if value is None:
+        return column.is_(None)
+    if not checks.storable(value):
+        return sa.false()
+    if dialect != "mysql":
+        return column == value
+    return sa.and_(column == value, sa.cast(column, BINARY) == sa.literal(value, sa.String()))

@@ -1,0 +1,186 @@
+"""Registering, changing and deleting images (spec v1-api.md §5.5-5.7)."""
+
+import logging
+from typing import Any
+
+from glance.common import exception
+from glance.context import RequestContext
+from glance.images import access, notifications, quota
+from glance.images.model import Image
+from glance.images.service import Service
+
+LOG = logging.getLogger(__name__)
+
+SOURCE_RULES = {
+    None: (),
+    "data": ("upload_image",),
+    "copy": ("upload_image", "copy_from"),
+    "location": ("set_image_location",),
+}
+"""Where the data is to come from → the policies asked beside add_image or modify_image."""
+
+_FIXED_WHILE_STORED = ("size", "checksum")
+_STORED = ("active", "deactivated")
+
+
+def register(service: Service, context: RequestContext, image: Image, source: str | None = None) -> Image:
+    """Create the record of an image, without data.
+
+    :param image: attributes as the caller gave them; one of no bytes becomes active at once
+    :param source: key of ``SOURCE_RULES``
+    :raises Forbidden: policy or property protection
+    :raises ImagePropertyLimitExceeded, ImageCountQuotaExceeded:
+    :raises Duplicate: the id is taken
+    """
+    access.require_writer(context)
+    if not context.is_admin or image.owner is None:
+        image.owner = context.owner
+    target = service.policy.image_target(context, image)
+    for rule in ("add_image", *(["publicize_image"] if image.is_public else []), *SOURCE_RULES[source]):
+        service.policy.enforce(context, rule, target)
+    service.protections.check_create(context, image.properties)
+    quota.check_properties(service.conf, image.properties)
+    maximum = service.conf.user_image_count_quota or None
+    created = service.catalog.create(context, image, max_count=maximum)
+    service.notifier.info("image.create", notifications.image_payload(created))
+    if source is None and created.size == 0:
+        return service.catalog.update(context, created.id, {"status": "active"}, from_status="queued")
+    return created
+
+
+def get(service: Service, context: RequestContext, image_id: str) -> Image:
+    """Return an image as the caller may see it: without the properties it may not read."""
+    image = load(service, context, image_id)
+    image.properties = service.protections.visible(context, image.properties)
+    return image
+
+
+def load(service: Service, context: RequestContext, image_id: str) -> Image:
+    """Return the whole image.  :raises ImageNotFound, Forbidden:"""
+    image = service.catalog.get(context, image_id)
+    service.policy.enforce(context, "get_image", service.policy.image_target(context, image))
+    return image
+
+
+def page(service: Service, context: RequestContext, query: dict[str, Any]) -> list[Image]:
+    """Return one page of images, without the properties the caller may not read."""
+    service.policy.enforce(context, "get_images", {})
+    images = service.catalog.page(context, query)
+    for image in images:
+        image.properties = service.protections.visible(context, image.properties)
+    return images
+
+
+def check_update(
+    service: Service,
+    context: RequestContext,
+    image: Image,
+    changes: dict[str, Any],
+    source: str | None = None,
+) -> None:
+    """Refuse what may not be changed, before anything is.
+
+    :param changes: attributes that the caller sent
+    :raises Forbidden: deleted image, policy, immutable attribute
+    :raises ImageNotFound: not the caller's to change
+    :raises Conflict: data for an image that is not queued
+    """
+    access.require_writer(context)
+    publish = ["publicize_image"] if changes.get("visibility") == "public" else []
+    target = service.policy.image_target(context, image)
+    for rule in ("modify_image", *publish, *SOURCE_RULES[source]):
+        service.policy.enforce(context, rule, target)
+    if image.deleted and image.status != "pending_delete":
+        raise exception.Forbidden("Forbidden to update deleted image.")
+    access.require_mutable(context, image, "update")
+    for name in ("id", "status"):
+        if name in changes and changes[name] != getattr(image, name):
+            raise exception.Forbidden(f"Forbidden to modify '{name}' of image {image.id}.")
+    if image.status in _STORED and not context.is_admin:
+        for name in _FIXED_WHILE_STORED:
+            if name in changes and changes[name] != getattr(image, name):
+                raise exception.Forbidden(f"Forbidden to modify '{name}' of {image.status} image {image.id}.")
+    if source == "data" and image.status != "queued":
+        raise exception.Conflict("Cannot upload to an unqueued image")
+    if source is not None and image.status != "queued":
+        raise exception.Invalid("Attempted to update Location field for an image not in queued status.")
+
+
+def update(
+    service: Service,
+    context: RequestContext,
+    image: Image,
+    changes: dict[str, Any],
+    properties: dict[str, str | None],
+    *,
+    purge: bool,
+) -> Image:
+    """Change attributes and properties of an image that ``check_update`` let pass.
+
+    :param properties: those the caller sent
+    :param purge: whether they replace the whole set; properties that the caller cannot
+        read are kept either way
+    :raises Forbidden: property protection
+    :raises ImagePropertyLimitExceeded:
+    :raises Conflict: the status changed meanwhile
+    """
+    changes = {name: value for name, value in changes.items() if name not in ("id", "status")}
+    if not context.is_admin:
+        changes.pop("owner", None)
+    new = service.protections.merge_update(context, image.properties, properties, purge=purge)
+    quota.check_properties(service.conf, new)
+    if new != image.properties:  # what is not purged is not sent: concurrent additions both survive
+        changes["properties"] = new if purge else properties
+    updated = service.catalog.update(context, image.id, changes, from_status=image.status, purge_properties=purge)
+    service.notifier.info("image.update", notifications.image_payload(updated))
+    updated.properties = service.protections.visible(context, updated.properties)
+    return updated
+
+
+def delete(service: Service, context: RequestContext, image_id: str) -> None:
+    """Delete an image: record first, then data, so that a crash leaves work for the scrubber and no more.
+
+    With ``delayed_delete`` the data stays until the scrubber takes it.
+
+    :raises Forbidden: protected, pending_delete, policy, or public and not the caller's
+    :raises ImageNotFound: not there, deleted, not visible or not the caller's
+    :raises InUse: the store will not let the data go; the image is as before
+    """
+    access.require_writer(context)
+    image = service.catalog.get(context, image_id)
+    service.policy.enforce(context, "delete_image", service.policy.image_target(context, image))
+    if image.protected:
+        raise exception.ProtectedImageDelete(image_id=image.id)
+    if image.status == "pending_delete":
+        raise exception.Forbidden(f"Forbidden to delete a {image.status} image.")
+    if image.deleted:
+        raise exception.ImageNotFound(image_id=image.id)
+    access.require_mutable(context, image, "delete")
+    locations = [location for location in image.locations if location.status == "active"]
+    # The registry keeps the locations of a deactivated image from ordinary users: the scrubber sees them.
+    has_data = bool(locations) or image.status == "deactivated"
+    gone = service.catalog.destroy(
+        context, image_id, status="pending_delete" if has_data else "deleted", from_status=image.status
+    )
+    if locations and not service.conf.delayed_delete:
+        try:
+            for location in locations:
+                _delete_data(service, image_id, location.url)
+        except (exception.InUse, exception.Forbidden):
+            service.catalog.restore(context, image_id, image.status)
+            raise
+        except exception.StoreUnavailable as error:
+            LOG.warning("Data of deleted image %s is left to the scrubber: %s", image_id, error)
+        else:
+            service.catalog.finish_delete(context, image_id)
+            gone.status = "deleted"
+    service.notifier.info("image.delete", notifications.image_payload(gone))
+
+
+def _delete_data(service: Service, image_id: str, url: str) -> None:
+    try:
+        service.stores.delete(url)
+    except (exception.ImageDataNotFound, exception.StoreDeleteNotSupported) as error:
+        LOG.info("Nothing to remove from the store for image %s: %s", image_id, error)
+    except (exception.BadStoreUri, exception.UnknownScheme):
+        LOG.warning("No store of this service can remove the data of image %s", image_id)

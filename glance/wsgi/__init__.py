@@ -1,0 +1,1 @@
+"""The HTTP floor: server, paste loading, routing, errors.  Knows nothing of images."""

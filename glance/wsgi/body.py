@@ -1,0 +1,30 @@
+"""Reading the JSON body of a request, bounded."""
+
+import json
+from typing import Any
+
+import webob
+
+from glance.common import exception
+
+MAX_JSON = 1024 * 1024
+"""Bytes of the largest JSON body that is read."""
+
+
+def read_json(request: webob.Request, maximum: int = MAX_JSON) -> Any:
+    """Return the parsed body, or None if the request has none.
+
+    :raises Invalid: not JSON in UTF-8, or nested too deeply
+    :raises LimitExceeded: longer than ``maximum`` bytes
+    """
+    if (request.content_length or 0) > maximum:
+        raise exception.LimitExceeded(f"The request body must not exceed {maximum} bytes.")
+    raw = request.body_file.read(maximum + 1)
+    if len(raw) > maximum:
+        raise exception.LimitExceeded(f"The request body must not exceed {maximum} bytes.")
+    if not raw:
+        return None
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise exception.Invalid("Malformed JSON in request body.") from None
