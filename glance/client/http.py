@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import IO, Any, NamedTuple, cast
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from glance.client.wire import BLOCK, Body, Connection, NoAnswer, Response
+from glance.client.wire import BLOCK, BadAnswer, Body, Connection, Response
 from glance.common import exception
 
 MAX_REDIRECTS = 5
@@ -85,7 +85,7 @@ def position(body: Body | None) -> int | None:
 def data_size(body: Body) -> int | None:
     """Number of bytes that ``body`` has to give, None when only reading would tell."""
     if isinstance(body, bytes | bytearray | memoryview):
-        return len(body)
+        return memoryview(body).nbytes
     start = position(body)
     if start is None:
         return None
@@ -197,7 +197,9 @@ class HTTPClient:
         if connection:
             try:
                 return self._send(connection, method, head, body)
-            except (NoAnswer, ConnectionResetError, BrokenPipeError):
+            except (TimeoutError, BadAnswer):
+                raise
+            except OSError:  # closed by the server before it answered; TLS has errors of its own for that
                 if not idempotent:
                     raise
         return self._send(self._connect(origin), method, head, body)
@@ -272,7 +274,7 @@ def _transmit(connection: Connection, head: bytes, body: Body | None, needs_leng
     if body is None:
         connection.send(head + (b"Content-Length: 0\r\n\r\n" if needs_length else b"\r\n"))
     elif isinstance(body, bytes | bytearray | memoryview):
-        data = bytes(body)
+        data = memoryview(body).cast("B")
         head += b"Content-Length: %d\r\n\r\n" % len(data)
         if len(data) <= BLOCK:  # one packet, one system call
             connection.send(head + data)

@@ -55,7 +55,7 @@ class Connection:
             sock.close()
             raise
         self.reader = self._sock.makefile("rb", BLOCK)
-        self.send: Callable[[bytes], Any] = self._sock.sendall
+        self.send: Callable[[bytes | memoryview], Any] = self._sock.sendall
 
     def is_open(self) -> bool:
         """False when the peer has closed its end; costs one system call and never waits."""

@@ -12,9 +12,12 @@ _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 # IPv6 addresses that carry an IPv4 address in their last 32 bits, to which a gateway may deliver.
-_CARRIERS = tuple(
-    IPv6Network(block) for block in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
-)  # IPv4-compatible, SIIT, NAT64, local NAT64
+_CARRIERS = (
+    IPv6Network("::/96"),  # IPv4-compatible
+    IPv6Network("::ffff:0:0:0/96"),  # SIIT
+    IPv6Network("64:ff9b::/96"),  # NAT64
+)
+_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 _ISATAP = (0x00005EFE, 0x02005EFE)
 _UNUSABLE = (IPv4Network("0.0.0.0/8"), IPv4Network("255.255.255.255/32"))
 
@@ -70,8 +73,11 @@ def with_embedded(address: Address) -> Iterator[Address]:
         yield from address.teredo
     if (number >> 32) & 0xFFFFFFFF in _ISATAP or any(address in block for block in _CARRIERS):
         yield last
-    if address in _CARRIERS[3]:  # RFC 6052 puts the address around bits 64 to 71 behind a /48
-        yield IPv4Address(((number >> 64) & 0xFFFF) << 16 | (number >> 40) & 0xFFFF)
+    if address in _LOCAL_NAT64:
+        if number & 0xFF_FFFF_FFFF:
+            yield last
+        else:  # RFC 6052: the address lies around bits 64 to 71, and zeros follow
+            yield IPv4Address(((number >> 64) & 0xFFFF) << 16 | (number >> 40) & 0xFFFF)
 
 
 def is_dangerous(address: Address) -> bool:
@@ -87,15 +93,32 @@ def is_dangerous(address: Address) -> bool:
 
 
 def is_of_this_machine(address: Address) -> bool:
-    """Whether packets for ``address`` would stay on this machine; sends nothing."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    """Whether an interface of this machine has ``address``; sends nothing."""
+    elsewhere = "192.0.2.1" if address.version == 4 else "2001:db8::1"  # reserved for documentation
+    # The second test knows further addresses of an interface too, unless ip_nonlocal_bind lets every test pass.
+    return _route_starts_at(address) or (_can_bind(str(address)) and not _can_bind(elsewhere))
+
+
+def _probe(address: str) -> socket.socket:
+    return socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+
+
+def _route_starts_at(address: Address) -> bool:
     try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        with _probe(str(address)) as probe:
             probe.connect((str(address), 9))
-            source = probe.getsockname()[0]
+            return ipaddress.ip_address(probe.getsockname()[0]) == address
     except OSError:
         return False  # no route: it cannot be connected to either
-    return ipaddress.ip_address(source.partition("%")[0]) == address
+
+
+def _can_bind(address: str) -> bool:
+    try:
+        with _probe(address) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
 
 
 class HostList:

@@ -8,6 +8,7 @@ it.  That bounds a transfer's memory to ``BUFFERS`` blocks, however large the im
 
 import hashlib
 import logging
+import mmap
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -72,7 +73,7 @@ def store_data(
         uri, metadata = pipeline.commit()
     except exception.GlanceException as error:
         if isinstance(error.__cause__, OSError):
-            LOG.error("Store %s cannot take image %s: %s", driver.NAME, image_id, error.__cause__)
+            LOG.error("The transfer of image %s to store %s failed: %s", image_id, driver.NAME, error.__cause__)
         raise
     finally:
         pipeline.close()
@@ -88,7 +89,7 @@ def _wrong_size(size: int, total: int, ended: bool) -> exception.Invalid:
     return exception.Invalid(f"More than the {size} bytes announced were received.")
 
 
-def _fill(read: Callable[[memoryview], int], data: bytearray) -> tuple[bytearray, int, bool]:
+def _fill(read: Callable[[memoryview], int], data: mmap.mmap) -> tuple[mmap.mmap, int, bool]:
     """Read until ``data`` is full or the source ends; return it, the length, and whether it ended."""
     view = memoryview(data)
     filled, since = 0, time.monotonic()
@@ -143,7 +144,7 @@ class _Pipeline:
     """
 
     def __init__(self, blocking: bool, updates: list[Callable[[memoryview], None]]) -> None:
-        self._spare: list[bytearray] = []
+        self._spare: list[mmap.mmap] = []
         self._made = 0
         self._users: dict[int, int] = {}
         self._outstanding = 0
@@ -169,18 +170,18 @@ class _Pipeline:
         writer: Writer = self._call(driver.writer, image_id, size)
         self._write, self._commit, self._cancel = writer.write, writer.commit, writer.cancel
 
-    def buffer(self) -> bytearray:
+    def buffer(self) -> mmap.mmap:
         """A buffer that nobody uses; raises the first error of a lane."""
         while not self._mailbox.empty():
             self._collect()
         if not self._spare and self._made < BUFFERS:
             self._made += 1
-            return bytearray(BLOCK)
+            return mmap.mmap(-1, BLOCK, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # aligned, for direct writes
         while not self._spare:
             self._collect()
         return self._spare.pop()
 
-    def put(self, data: bytearray, length: int) -> None:
+    def put(self, data: mmap.mmap, length: int) -> None:
         """Hand ``length`` bytes to the writer and to every hash, in order."""
         if not length:
             return

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import eventlet
@@ -11,8 +12,13 @@ from glance.wsgi.request_head import MalformedRequest
 HEAD_SECONDS = 60
 """A request line and its headers must be complete this long after their first byte."""
 
-_RECV = 65536
+_HEAD_RECV = 65536
+_BODY_RECV = 1 << 18
+_DIRECT = 1 << 17
+"""Buffers from this size on are filled straight from the socket."""
+
 _YIELD_EVERY = 1 << 20
+_LINE_EFFORT = 256
 _MAX_LINE = 4096
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
@@ -44,19 +50,12 @@ class ClientStream:
         """Bytes received and not yet read."""
         return len(self._data) - self._at
 
-    def receive(self) -> None:
-        """Wait for more bytes and buffer them.
+    def receive(self, size: int = _HEAD_RECV) -> None:
+        """Wait for more bytes and buffer at most ``size`` of them.
 
         :raises ClientGone: end of stream, reset or timeout
         """
-        try:
-            block = self.sock.recv(_RECV)
-        except TimeoutError:
-            raise ClientGone("the client sent nothing in time") from None
-        except (OSError, EOFError) as error:
-            raise ClientGone(f"connection lost: {error}") from None
-        if not block:
-            raise ClientGone("connection closed by the client")
+        block = self._from_socket(self.sock.recv, size)
         self._data = self._data[self._at :] + block
         self._at = 0
 
@@ -65,26 +64,40 @@ class ClientStream:
 
         :raises ClientGone: end of stream, reset or timeout
         """
+        if not self.buffered:
+            if len(view) >= _DIRECT:
+                count = self._from_socket(self.sock.recv_into, view)
+                self._let_others_run(count)
+                return count
+            self.receive(_BODY_RECV)
+            self._let_others_run(self.buffered)
         count = min(self.buffered, len(view))
-        if count:
-            view[:count] = self._data[self._at : self._at + count]
-            self._at += count
-            return count
+        view[:count] = memoryview(self._data)[self._at : self._at + count]
+        self._at += count
+        return count
+
+    @staticmethod
+    def _from_socket(recv: Callable[[Any], Any], argument: Any) -> Any:
         try:
-            count = self.sock.recv_into(view)
+            got = recv(argument)
         except TimeoutError:
             raise ClientGone("the client sent nothing in time") from None
         except (OSError, EOFError) as error:
             raise ClientGone(f"connection lost: {error}") from None
-        if not count:
+        if not got:
             raise ClientGone("connection closed by the client")
-        # A client that sends faster than we read keeps the socket readable, and then
-        # nothing above ever waits: without this it would have the worker to itself.
-        self._unyielded += count
+        return got
+
+    def _let_others_run(self, work: int) -> None:
+        """Yield now and then; ``work`` is what was done since the last call, in bytes or as much effort.
+
+        A client that sends faster than we read keeps the socket readable, and then nothing
+        here ever waits: without this it would have the worker to itself.
+        """
+        self._unyielded += work
         if self._unyielded >= _YIELD_EVERY:
             self._unyielded = 0
             eventlet.sleep(0)
-        return count
 
     def has_line(self) -> bool:
         """Whether ``readline`` would return without waiting."""
@@ -99,8 +112,8 @@ class ClientStream:
         while (end := self._data.find(b"\n", self._at, self._at + _MAX_LINE)) < 0:
             if self.buffered >= _MAX_LINE:
                 raise MalformedBody("line of the chunked encoding too long")
-            self.receive()
-            eventlet.sleep(0)
+            self.receive(_BODY_RECV)
+        self._let_others_run(_LINE_EFFORT)
         line = self._data[self._at : end + 1]
         self._at = end + 1
         if not line.endswith(b"\r\n"):

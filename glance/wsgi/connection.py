@@ -50,13 +50,14 @@ class Connection:
 
     :param accepted: non-blocking socket as accept() gave it
     :param peer: the client's address
-    :ivar idle_since: monotonic time since when it waits for a request, None while one is served
-    :ivar leaving: when set, the current or next response is the last
+    :ivar waiting_since: monotonic time since when it waits for a whole request head, None
+        while a request is served
     """
 
     def __init__(self, site: Site, accepted: socket.socket, peer: Any) -> None:
-        self.leaving = False
-        self.idle_since: float | None = None
+        self.waiting_since: float | None = time.monotonic()
+        self._idle = False  # waiting, and not a byte of the next request has come
+        self._leaving = False
         self._site = site
         self._sock: Any = greenio.GreenSocket(accepted)
         self._sock.settimeout(site.settings.timeout)
@@ -77,8 +78,8 @@ class Connection:
             while self._await_request() and self._serve(base):
                 pass
             orderly = True
-        except ClientGone as gone:
-            _LOG.debug("%s: %s", self._peer[0], gone)
+        except (ClientGone, _Leave) as gone:
+            _LOG.debug("%s: %s", self._peer[0], gone or "ended to make room")
         except BrokenResponse as broken:
             _LOG.error("Breaking off the connection of %s: %s", self._peer[0], broken)
         except Exception:
@@ -91,18 +92,26 @@ class Connection:
 
         :param grace: seconds since the last response that the client has for another request
         """
-        self.leaving = True
+        self._leaving = True
         self._grace = grace
-        if self.idle_since is not None:
-            self._end_idleness(max(0.0, self.idle_since + grace - time.monotonic()))
+        if self._idle and self.waiting_since is not None:
+            self._interrupt_after(self.waiting_since + grace - time.monotonic())
 
-    def _end_idleness(self, seconds: float) -> None:
-        """Stop waiting for a request after ``seconds``; bytes that came meanwhile are still served."""
-        hubs.get_hub().schedule_call_global(seconds, self._interrupt, self.idle_since)
+    def make_room(self) -> None:
+        """End the connection, for which nothing is being done, in favour of another."""
+        self._leaving = True
+        self._interrupt_after(0.0, even_in_head=True)
 
-    def _interrupt(self, idle_since: float) -> None:
-        if self.idle_since == idle_since:
-            self._thread.throw(_Leave)
+    def _interrupt_after(self, seconds: float, even_in_head: bool = False) -> None:
+        """Stop waiting for a request after ``seconds``; what has come until then is still served."""
+        since = self.waiting_since
+
+        def interrupt() -> None:
+            # Called by the hub, so the thread stands still: in its wait, if this holds.
+            if self.waiting_since == since and self._thread is not None and (self._idle or even_in_head):
+                self._thread.throw(_Leave)
+
+        hubs.get_hub().schedule_call_global(max(0.0, seconds), interrupt)
 
     # --- requests -------------------------------------------------------------
 
@@ -124,9 +133,10 @@ class Connection:
         if self._stream.buffered:
             eventlet.sleep(0)  # a client that pipelines its requests must not keep the others waiting
             return True
-        self.idle_since = time.monotonic()
-        if self.leaving:
-            self._end_idleness(self._grace)
+        self.waiting_since = time.monotonic()
+        self._idle = True
+        if self._leaving:
+            self._interrupt_after(self._grace)
         try:
             self._stream.receive()
         except ClientGone:
@@ -134,7 +144,7 @@ class Connection:
         except _Leave:
             return self._arrived_meanwhile()
         finally:
-            self.idle_since = None
+            self._idle = False
         return True
 
     def _arrived_meanwhile(self) -> bool:
@@ -152,8 +162,11 @@ class Connection:
         began = time.time()
         settings = self._site.settings
         try:
-            head = parse(self._stream.read_head(settings.max_head), settings.max_header_line)
+            block = self._stream.read_head(settings.max_head)
+            self.waiting_since = None
+            head = parse(block, settings.max_header_line)
         except MalformedRequest as malformed:
+            self.waiting_since = None
             self._refuse(malformed)
             return False
         http11 = head.http11
@@ -208,12 +221,12 @@ class Connection:
                 self._guarded(close)
 
     def _leave_after(self, response: Response, status: str, text: str) -> None:
-        self.leaving = True
+        self._leaving = True
         response.refuse(status, text)
 
     def _may_go_on(self, head: RequestHead, body: RequestBody) -> bool:
         """Whether another request may follow on this connection."""
-        if self.leaving or not head.keep_alive or not self._site.settings.keepalive:
+        if self._leaving or not head.keep_alive or not self._site.settings.keepalive:
             return False
         if body.finished:
             return True
@@ -289,11 +302,11 @@ class Connection:
 
     def _close(self, orderly: bool) -> None:
         try:
+            if self._lingering:
+                self._linger()
             if orderly and self._site.tls is not None:
                 with eventlet.Timeout(_LINGER_SECONDS, False):
                     self._sock = self._sock.unwrap()
-            if self._lingering:
-                self._linger()
             greenio.shutdown_safe(self._sock)
         except (OSError, ValueError, EOFError):
             pass  # the client was faster
@@ -306,7 +319,8 @@ class Connection:
         Closing a socket with unread bytes resets the connection, and the client could
         lose the answer that it has not read yet.
         """
-        self._sock.shutdown(socket.SHUT_WR)
+        if self._site.tls is None:
+            self._sock.shutdown(socket.SHUT_WR)
         scratch = bytearray(_SCRATCH)
         with eventlet.Timeout(_LINGER_SECONDS, False):
             while self._sock.recv_into(scratch):

@@ -23,7 +23,12 @@ _MOVED = {
     "glance.api.middleware.image_cache:filter_factory": "glance.api.middleware.cache:CacheFilter.factory",
     "glance.common.context:filter_factory": "glance.api.middleware.context:ContextMiddleware.factory",
     "glance.registry.server:app_factory": "glance.registry.api:API.factory",
-    # oslo.middleware's own no longer works as a filter
+    # libraries' filters with this service's configuration, and one that no longer works as a filter
+    "oslo_middleware.cors:filter_factory": "glance.api.middleware.libraries:cors",
+    "oslo_middleware:CORS.factory": "glance.api.middleware.libraries:cors",
+    "oslo_middleware:HTTPProxyToWSGI.factory": "glance.api.middleware.libraries:http_proxy_to_wsgi",
+    "oslo_middleware.http_proxy_to_wsgi:HTTPProxyToWSGI.factory": "glance.api.middleware.libraries:http_proxy_to_wsgi",
+    "osprofiler.web:WsgiMiddleware.factory": "glance.api.middleware.libraries:osprofiler",
     "oslo_middleware:Healthcheck.factory": "glance.api.middleware.healthcheck:HealthcheckFilter.factory",
     "oslo_middleware.healthcheck:Healthcheck.factory": "glance.api.middleware.healthcheck:HealthcheckFilter.factory",
     "keystone.middleware.auth_token:filter_factory": "keystonemiddleware.auth_token:filter_factory",

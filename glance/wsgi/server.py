@@ -30,8 +30,8 @@ DRAIN_SECONDS = 86400.0
 """Background work may go on this long in a worker that leaves."""
 
 _EARLY = 1.0
-_BACKOFF = 0.5
-_MAX_BACKOFF = 4.0
+_BACKOFF = 0.25
+_MAX_BACKOFF = 2.0
 _KILL_SECONDS = 5.0
 
 
@@ -220,16 +220,18 @@ class Server:
             new_listener = self._listener_for(settings)
         except (Exception, SystemExit) as error:
             gc.freeze()
-            _LOG.error("The new configuration of %s is not used: %s", self._name, error)
+            reason = " ".join(str(error).split()) or type(error).__name__
+            _LOG.error("The new configuration of %s is not used: %s", self._name, reason)
             return
         old, self._generation = self._generation, _Generation(site, new_listener)
         former = self._retire()
         if new_listener is old.listener:
             listener.listen(new_listener, settings)
+        else:
+            old.listener.close()  # before the fork, or the new workers would hold it open as well
         self._begin_generation()
         _signal_all(former, signal.SIGHUP)
-        if new_listener is not old.listener:
-            old.listener.close()
+        _LOG.info("Reloaded %s", self._name)
 
     def _retire(self) -> set[int]:
         """Count the present workers as stale; return them."""

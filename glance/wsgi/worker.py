@@ -60,6 +60,7 @@ class Worker:
             self._accept_queued()
         self._listener.close()
         if graceful:
+            _LOG.info("Child %d accepts no more connections and finishes %d", os.getpid(), len(self._connections))
             for connection in list(self._connections):
                 connection.leave(GRACE_SECONDS)
             while self._connections:
@@ -123,14 +124,18 @@ class Worker:
             self._connections.discard(connection)
 
     def _make_room(self, shortage: str) -> None:
-        """End the connection that waits longest for its client, and pause."""
+        """End the connection that has waited longest for its client, and pause."""
         if not self._short:
             self._short = True
-            _LOG.warning("Out of %s with %d connections: ending idle ones", shortage, len(self._connections))
-        idle = [connection for connection in self._connections if connection.idle_since is not None]
-        if idle:
-            min(idle, key=lambda connection: connection.idle_since or 0.0).leave(0.0)
-        eventlet.sleep(0 if idle else _PAUSE)
+            _LOG.warning(
+                "Out of %s with %d connections: ending those that wait for their client",
+                shortage,
+                len(self._connections),
+            )
+        waiting = [(c.waiting_since, id(c), c) for c in self._connections if c.waiting_since is not None]
+        if waiting:
+            min(waiting)[2].make_room()
+        eventlet.sleep(0 if waiting else _PAUSE)
 
     # --- being told ---------------------------------------------------------------
 

@@ -11,24 +11,23 @@ from pathlib import Path
 
 from tests.bench import clients
 from tests.bench.clients import Gate, Outcome
-from tests.bench.transfers import Rate, rates
 from tests.bench.wire import MIB, TIMEOUT, Connection
 
 _BLOCK = memoryview(os.urandom(MIB))
 
 
-def costs(directory: Path, size: int, rounds: int) -> dict[str, Rate]:
-    """Hashing, writing and receiving ``size`` bytes, each alone."""
-    return rates(
-        rounds,
-        size,
-        {
-            "hash md5 and sha512, two threads": partial(_in_child, partial(_hash, ("md5", "sha512"), size)),
-            "hash md5 and sha256, two threads": partial(_in_child, partial(_hash, ("md5", "sha256"), size)),
-            "write 1 MiB blocks, fsync": partial(_in_child, partial(_write, directory / "bare", size)),
-            "receive on loopback": partial(_receive, size),
-        },
-    )
+WRITE = "write 1 MiB blocks, fsync"
+RECEIVE = "receive on loopback"
+
+
+def costs(directory: Path, size: int) -> dict[str, Callable[[], Outcome]]:
+    """Writing and receiving ``size`` bytes, each alone, as contestants of ``rates``."""
+    return {WRITE: partial(_in_child, partial(_write, directory / "bare", size)), RECEIVE: partial(_receive, size)}
+
+
+def hashing(size: int, *names: str) -> Callable[[], Outcome]:
+    """Updating these hash functions with ``size`` bytes, each in a thread of its own."""
+    return partial(_in_child, partial(_hash, names, size))
 
 
 def _in_child(work: Callable[[], None]) -> Outcome:

@@ -136,3 +136,6 @@ class V2(ImagesApi):
 
     def created(self, answer: Answer) -> str:
         return json.loads(answer.body)["id"]
+
+
+REGISTRY = Registry()

@@ -1,13 +1,12 @@
 """How long a small request waits in a worker that is busy with uploads."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from statistics import quantiles
 
 from tests.bench import clients
-from tests.bench.clients import Gate
+from tests.bench.clients import Gate, Job
 from tests.bench.dialects import V1
 from tests.bench.services import Service
 from tests.bench.transfers import add, remove
@@ -39,11 +38,11 @@ def waits(service: Service, size: int, seconds: float) -> dict[str, dict[str, Wa
     dialect = V1()
     image_id = add(service, _TINY)
     probes = {"HEAD": dialect.show(image_id), "GET 1 KiB": dialect.download(image_id)}
-    probing = [partial(_probe, service.port, request, seconds) for request in probes.values()]
-    uploading: list[Callable[[Gate], None]] = [partial(_upload, service, size, seconds)]
+    probing: list[Job] = [partial(_probe, service.port, request, seconds) for request in probes.values()]
+    uploading: list[Job] = [partial(_upload, service, size, seconds)]
     uploading += [partial(_trickle, service.port, dialect, seconds)] * TRICKLING
     found = {}
-    for name, jobs in {"quiet": probing, "busy": [*probing, *uploading]}.items():
+    for name, jobs in (("quiet", probing), ("busy", probing + uploading)):
         results = clients.run(jobs, {}, limit=seconds + 300).results
         found[name] = {kind: _summary(result) for kind, result in zip(probes, results, strict=False)}
     return found

@@ -2,17 +2,20 @@
 
 import argparse
 import contextlib
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.bench import bare, fairness, metadata, peer, processes, services, transfers
+from tests.bench.clients import Outcome
+from tests.bench.metadata import Cost
 from tests.bench.report import Report
 from tests.bench.services import Service
-from tests.bench.transfers import Rate, Source
+from tests.bench.transfers import Rate
 
 MIB = 2**20
-_OPERATIONS = {"list": "list 25", "show": "show", "create": "create"}
+_NAMES = {"list": "list 25", "show": "show", "create": "create"}
+_SECONDS, _FAIRNESS_SECONDS = 5, 20
 
 
 class Bench:
@@ -24,7 +27,6 @@ class Bench:
     def __init__(self, options: argparse.Namespace, directory: Path, report: Report) -> None:
         self._options, self._directory, self._report = options, directory, report
         self._stack = contextlib.ExitStack()
-        self._here: dict[str, Service] = {}
         self._upstream: Service | None = None
 
     def run(self) -> None:
@@ -33,99 +35,143 @@ class Bench:
         :raises Unavailable: a server that was asked for cannot be run here
         :raises RuntimeError: a server or a client failed
         """
-        wanted = self._options.scenarios
         with self._stack:
-            self._start()
-            if "memory" in wanted:  # first: nothing has been asked yet
-                self._memory()
-            if "upload" in wanted:
-                self._upload()
-            if "download" in wanted:
-                self._download()
-            for database, service in self._here.items():
-                self._metadata(database, service, [name for name in metadata.OPERATIONS if name in wanted])
-            if "fairness" in wanted:
-                self._fairness()
+            if "mariadb" in self._options.database:
+                self._mariadb = self._stack.enter_context(services.mariadb())
+            first, *others = self._options.database
+            here = {first: self._here(first)}
+            if "memory" in self._options.scenarios:  # before anything is asked, or shares pages
+                self._memory(here[first])
+            here |= {name: self._here(name) for name in others}
+            if self._options.peer:
+                self._upstream = self._peer("upstream")
+            self._measure(here, here[first])
 
-    @property
-    def _first(self) -> Service:
-        return next(iter(self._here.values()))
+    def _measure(self, here: Mapping[str, Service], first: Service) -> None:
+        wanted = self._options.scenarios
+        if self._upstream and "memory" in wanted:
+            self._report.upstream("memory API + registry, idle", "MiB PSS", _pss(self._upstream))
+        if "upload" in wanted:
+            self._upload(first)
+        if "download" in wanted:
+            self._download(first)
+        operations = [name for name in metadata.OPERATIONS if name in wanted]
+        for database, service in here.items():
+            self._small_requests(database, service, operations)
+        if "memory" in wanted and len(wanted) > 1:
+            self._report.add("memory API + registry, at the end", "MiB PSS", _pss(first))
+        if "fairness" in wanted:
+            self._fairness()
 
-    def _start(self) -> None:
-        options = self._options
-        if "mariadb" in options.database:
-            self._mariadb = self._stack.enter_context(services.mariadb())
-        for name in options.database:
-            directory = self._directory / f"here-{name}"
-            self._here[name] = self._stack.enter_context(services.glance(directory, self._database(name)))
-        if options.peer:
-            self._upstream = self._stack.enter_context(self._peer("upstream"))
+    # --- servers --------------------------------------------------------------------
 
-    def _database(self, name: str) -> str | None:
-        """A new, empty database of that kind."""
-        return self._stack.enter_context(self._mariadb.database()) if name == "mariadb" else None
+    def _here(self, database: str, name: str = "here", **options: Any) -> Service:
+        directory = self._directory / f"{name}-{database}"
+        return self._stack.enter_context(services.glance(directory, self._new_database(database), **options))
 
-    def _peer(self, name: str, **options: str) -> contextlib.AbstractContextManager[Service]:
-        connection = self._database("mariadb")
-        assert connection
-        return peer.upstream(self._directory / name, connection, **options)
+    def _peer(self, name: str, **options: Any) -> Service:
+        self._report.doing("starting upstream" if peer.installed() else "installing upstream")
+        url = self._stack.enter_context(self._mariadb.database())
+        return self._stack.enter_context(peer.upstream(self._directory / name, url, **options))
 
-    # --- transfers ----------------------------------------------------------------
+    def _new_database(self, kind: str) -> str | None:
+        """URL of an empty database; None is SQLite."""
+        return self._stack.enter_context(self._mariadb.database()) if kind == "mariadb" else None
 
-    def _upload(self) -> None:
-        costs = bare.costs(self._directory, self._options.size, self._options.rounds)
-        with contextlib.ExitStack() as sha256:
-            self._upload_with("sha512", self._first, self._upstream, costs)
-            here = sha256.enter_context(
-                services.glance(
-                    self._directory / "here-sha256",
-                    self._database(self._options.database[0]),
-                    hashing_algorithm="sha256",
-                )
-            )
-            there = (
-                sha256.enter_context(self._peer("upstream-sha256", hashing_algorithm="sha256"))
-                if self._upstream
-                else None
-            )
-            self._upload_with("sha256", here, there, costs)
-        slowest = "upload md5+sha512"
-        for name in ("write 1 MiB blocks, fsync", "receive on loopback"):
-            self._rates(f"bare: {name}", costs[name])
-        del slowest
+    # --- transfers ------------------------------------------------------------------
 
-    def _upload_with(self, algorithm: str, here: Service, there: Service | None, costs: Mapping[str, Rate]) -> None:
-        contestants = {"here": here} | ({"upstream": there} if there else {})
-        rates = transfers.uploads(contestants, self._options.size, self._options.rounds)
-        hashing = costs[f"hash md5 and {algorithm}, two threads"]
-        self._rates(f"upload md5+{algorithm}", rates["here"], ("hashing only", hashing), rates.get("upstream"))
+    def _upload(self, first: Service) -> None:
+        self._upload_with("sha512", first, self._upstream, bare.costs(self._directory, self._options.size))
+        here = self._here(self._options.database[0], "sha256", hashing_algorithm="sha256")
+        there = self._peer("upstream-sha256", hashing_algorithm="sha256") if self._upstream else None
+        self._upload_with("sha256", here, there, {})
 
-    def _download(self) -> None:
+    def _upload_with(
+        self, algorithm: str, here: Service, there: Service | None, costs: dict[str, Callable[[], Outcome]]
+    ) -> None:
+        size = self._options.size
+        contestants = {"here": transfers.upload(here, size), "hashing": bare.hashing(size, "md5", algorithm), **costs}
+        if there:
+            contestants["upstream"] = transfers.upload(there, size)
+        rates = transfers.rates(self._options.rounds, size, contestants)
+        for name in costs:
+            self._rate(f"bare: {name}", rates[name])
+        hashing = ("hashing alone", rates["hashing"])
+        self._rate(f"upload md5+{algorithm}", rates["here"], hashing, rates.get("upstream"))
+
+    def _download(self, first: Service) -> None:
         size, rounds = self._options.size, self._options.rounds
+        image_id = transfers.add(first, size)
+        sources = {"here": transfers.image_source(first, image_id)}
         with contextlib.ExitStack() as stack:
-            image_id = transfers.add(self._first, size)
-            sources = {"here": _source(self._first, image_id)}
             if self._options.nginx:
-                assert self._first.images
-                file = next(self._first.images.rglob(image_id))
+                file = next(first.images.rglob(image_id))
                 server = stack.enter_context(services.nginx(self._directory / "nginx", file.parent))
-                request = transfers.file_request(f"/{file.name}")
-                sources["nginx"] = Source(server.port, request, server.processes)
+                sources["nginx"] = transfers.file_source(server, file.name)
             if self._upstream:
-                sources["upstream"] = _source(self._upstream, transfers.add(self._upstream, size))
-            for count in (1, 8):
-                rates = transfers.downloads(sources, size, count, rounds)
+                sources["upstream"] = transfers.image_source(self._upstream, transfers.add(self._upstream, size))
+            for count, what in {1: "download, 1 client", 8: "download, 8 clients"}.items():
+                contestants = {name: transfers.download(source, size, count) for name, source in sources.items()}
+                rates = transfers.rates(rounds, size * count, contestants)
                 beside = ("nginx", rates["nginx"]) if "nginx" in rates else None
-                what = f"download, {count} client" + ("s" if count > 1 else "")
-                self._rates(what, rates["here"], beside, rates.get("upstream"))
-        transfers.remove(self._first, image_id)
+                self._rate(what, rates["here"], beside, rates.get("upstream"))
 
-    def _rates(
+    def _rate(
         self, what: str, rate: Rate, beside: tuple[str, Rate] | None = None, upstream: Rate | None = None
     ) -> None:
         for unit, name in {"MB/s": "speed", "CPU s/GiB": "cpu"}.items():
-            self._report.add(
-                what, unit, getattr(rate, name), (beside[0], getattr(beside[1], name)) if beside else None
-            )
+            reference = (beside[0], getattr(beside[1], name)) if beside else None
+            self._report.add(what, unit, getattr(rate, name), reference)
             if upstream:
                 self._report.upstream(what, unit, getattr(upstream, name))
+
+    # --- small requests ---------------------------------------------------------------
+
+    def _small_requests(self, database: str, service: Service, operations: list[str]) -> None:
+        if not operations:
+            return
+        seconds = self._options.seconds or _SECONDS
+        upstream = self._upstream if database == "mariadb" else None
+        image_id = metadata.fill(service)
+        theirs = metadata.fill(upstream) if upstream else ""
+        for operation in operations:
+            what = f"{_NAMES[operation]}, {database}"
+            through = metadata.through_api(service, operation, image_id, seconds)
+            straight = metadata.at_registry(service, operation, image_id, seconds)
+            self._report.add(what, "CPU ms", through.total_cpu, ("registry alone", straight.total_cpu))
+            self._report.add(what, "CPU ms, API", through.cpu["api"])
+            self._report.add(what, "requests/s", through.rate, ("registry alone", straight.rate))
+            alone = [
+                side(service, operation, image_id, seconds, count=1).latency
+                for side in (metadata.through_api, metadata.at_registry)
+            ]
+            self._report.add(what, "ms, 1 client", alone[0], ("registry alone", alone[1]))
+            if upstream:
+                self._report_upstream(what, metadata.through_api(upstream, operation, theirs, seconds))
+                single = metadata.through_api(upstream, operation, theirs, seconds, count=1)
+                self._report.upstream(what, "ms, 1 client", single.latency)
+
+    def _report_upstream(self, what: str, cost: Cost) -> None:
+        self._report.upstream(what, "CPU ms", cost.total_cpu)
+        self._report.upstream(what, "requests/s", cost.rate)
+
+    # --- the rest -----------------------------------------------------------------------
+
+    def _fairness(self) -> None:
+        service = self._here(self._options.database[0], "one-worker", workers=1)
+        seconds = self._options.seconds or _FAIRNESS_SECONDS
+        found = fairness.waits(service, self._options.size, seconds)
+        for kind, busy in found["busy"].items():
+            quiet = found["quiet"][kind]
+            for unit, name in {"p50 ms": "p50", "p99 ms": "p99", "max ms": "longest"}.items():
+                reference = ("quiet", getattr(quiet, name))
+                self._report.add(f"{kind} beside 5 uploads", unit, getattr(busy, name), reference)
+
+    def _memory(self, service: Service) -> None:
+        for part, pids in service.processes.items():
+            self._report.add(f"memory {part}, idle", "MiB PSS", processes.pss_bytes(pids) / MIB)
+        self._report.add("memory API + registry, idle", "MiB PSS", _pss(service))
+
+
+def _pss(service: Service) -> float:
+    return sum(processes.pss_bytes(pids) for pids in service.processes.values()) / MIB

@@ -1,14 +1,14 @@
 """Small requests: list, show and create, through the API and straight at the registry."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
 
 from tests.bench import clients
-from tests.bench.clients import Gate
-from tests.bench.dialects import PAGE, Dialect
+from tests.bench.clients import Gate, Job
+from tests.bench.dialects import PAGE, REGISTRY, Dialect
 from tests.bench.services import Service
 from tests.bench.wire import Connection
 
@@ -46,16 +46,25 @@ def fill(service: Service) -> str:
     return service.dialect.created(answers[0])
 
 
-def message(dialect: Dialect, operation: str, image_id: str) -> bytes:
-    """The request of one of ``OPERATIONS``."""
+def through_api(service: Service, operation: str, image_id: str, seconds: float, count: int = CLIENTS) -> Cost:
+    """Measure one of ``OPERATIONS`` as users ask for it."""
+    request = _request(service.dialect, operation, image_id)
+    return _cost(service.port, request, service.processes, seconds, count)
+
+
+def at_registry(service: Service, operation: str, image_id: str, seconds: float, count: int = CLIENTS) -> Cost:
+    """Measure one of ``OPERATIONS`` as glance-api asks the registry for it."""
+    request = _request(REGISTRY, operation, image_id)
+    return _cost(service.registry_port, request, {"registry": service.processes["registry"]}, seconds, count)
+
+
+def _request(dialect: Dialect, operation: str, image_id: str) -> bytes:
     return dialect.show(image_id) if operation == "show" else getattr(dialect, operation)()
 
 
-def cost(
-    port: int, request: bytes, processes: Mapping[str, Sequence[int]], seconds: float, count: int = CLIENTS
-) -> Cost:
+def _cost(port: int, request: bytes, processes: Mapping[str, Sequence[int]], seconds: float, count: int) -> Cost:
     """Let ``count`` clients repeat a request, each on its own connection, for ``seconds``."""
-    work: list[Callable[[Gate], list[float]]] = [partial(_repeat, port, request, seconds)] * count
+    work: list[Job] = [partial(_repeat, port, request, seconds)] * count
     outcome = clients.run(work, processes, limit=seconds + 120)
     times = [took for result in outcome.results for took in result]
     return Cost(

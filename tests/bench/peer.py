@@ -19,12 +19,17 @@ _INSTALL_SECONDS = 900
 _READY_SECONDS = 120
 
 
+def installed() -> bool:
+    """Whether the peer's virtual environment is there."""
+    return (CACHE / "bin" / "uwsgi").exists()
+
+
 def install() -> Path:
     """Create the peer's virtual environment unless it is there; return its directory.
 
     :raises Unavailable: pip failed, with the end of what it said
     """
-    if not (CACHE / "bin" / "uwsgi").exists():
+    if not installed():
         _run([sys.executable, "-m", "venv", str(CACHE)])
         _run([str(CACHE / "bin" / "pip"), "install", "--disable-pip-version-check", *REQUIREMENTS])
     return CACHE
@@ -59,9 +64,7 @@ def upstream(directory: Path, connection: str, workers: int = 2, **options: str)
     }
     write_config(configuration, settings)
     _run([str(home / "bin" / "glance-manage"), "--config-file", str(configuration), "db_sync"])
-    environment = {
-        **os.environ, "OS_GLANCE_CONFIG_DIR": str(directory), "OS_GLANCE_CONFIG_FILES": str(configuration)
-    }  # fmt: skip
+    configured = {"OS_GLANCE_CONFIG_DIR": str(directory), "OS_GLANCE_CONFIG_FILES": str(configuration)}
     command = [
         str(home / "bin" / "uwsgi"), "--module", "glance.wsgi.api:application", "--http-socket", f"127.0.0.1:{port}",
         "--master", "--processes", str(workers), "--threads", "4", "--lazy-apps", "--thunder-lock", "--die-on-term",
@@ -69,7 +72,7 @@ def upstream(directory: Path, connection: str, workers: int = 2, **options: str)
         "--buffer-size", "65535", "--add-header", "Connection: close", "--disable-logging",
     ]  # fmt: skip
     log = directory / "uwsgi.log"
-    with running(command, log, port, environment) as process:
+    with running(command, log, port, _environment() | configured) as process:
         _wait_for_workers(log, workers)
         yield Service(port, V2(), {"upstream": [process.pid]}, images)
 
@@ -82,7 +85,14 @@ def _wait_for_workers(log: Path, workers: int) -> None:
         time.sleep(0.1)
 
 
+def _environment() -> dict[str, str]:
+    """Ours without PYTHONPATH: two packages are called glance."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_INSTALL_SECONDS
+    )
     if done.returncode:
         raise Unavailable(f"{' '.join(command)} failed:\n{done.stdout[-1000:]}{done.stderr[-2000:]}")

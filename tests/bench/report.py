@@ -91,12 +91,16 @@ class Report:
     def add(self, what: str, unit: str, value: float, beside: tuple[str, float] | None = None) -> None:
         """Take a figure of the product, and the name and figure of what it is to be compared with."""
         self._figures.append(((what, unit), value, beside))
-        self._say(f"{what}: {number(value)} {unit}" + (f" ({beside[0]} {number(beside[1])})" if beside else ""))
+        self._say(f"{what}, {unit}: {number(value)}" + (f" ({beside[0]} {number(beside[1])})" if beside else ""))
 
     def upstream(self, what: str, unit: str, value: float) -> None:
         """Take a figure measured at upstream's release."""
         self._upstream[what, unit] = value
-        self._say(f"upstream, {what}: {number(value)} {unit}")
+        self._say(f"upstream, {what}, {unit}: {number(value)}")
+
+    def doing(self, what: str) -> None:
+        """Say what takes its time."""
+        self._say(f"... {what}")
 
     def rows(self) -> list[Row]:
         """All figures with their references and aims."""
@@ -137,7 +141,7 @@ def table(rows: Sequence[Row]) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
     rule = "  ".join("=" * max(2, width) for width in widths)
     text = ["  ".join(cell.ljust(max(2, width)) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    return "\n".join([rule, text[0], rule, *text[1:], rule])
+    return "\n".join(line.rstrip() for line in (rule, text[0], rule, *text[1:], rule))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

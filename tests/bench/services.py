@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench.dialects import ImagesApi, Registry, V1
+from tests.bench.dialects import V1, ImagesApi
 from tests.bench.wire import Connection
 from tests.functional.conftest import Deployment, free_port
 from tests.services import databases
@@ -36,11 +36,11 @@ class Service:
     processes: Mapping[str, Sequence[int]]
     """Name of a part → process ids; descendants belong to it."""
 
-    images: Path | None = None
+    images: Path
     """Where its image files lie."""
 
-    registry_port: int | None = None
-    registry: Registry = Registry()
+    registry_port: int = 0
+    """0: it has no registry."""
 
 
 @contextlib.contextmanager
@@ -136,13 +136,14 @@ def nginx(directory: Path, files: Path) -> Iterator[Nginx]:
 def running(
     command: Sequence[str], log: Path, port: int, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A server in a process group of its own that listens on ``port``."""
+    """A server, run where its log lies in a process group of its own, that listens on ``port``."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True,
+            command, cwd=log.parent, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            start_new_session=True,
         )  # fmt: skip
     try:
-        _wait_for(process, port, log)
+        _wait_for(process, command[0], port, log)
         yield process
     finally:
         process.terminate()
@@ -155,7 +156,7 @@ def running(
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_for(process: subprocess.Popen[bytes], name: str, port: int, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         connection = Connection(port)
@@ -164,7 +165,7 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
             return
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{process.args} did not start:\n{log.read_text()[-3000:]}") from None
+                raise RuntimeError(f"{name} did not start:\n{log.read_text()[-3000:]}") from None
         finally:
             connection.close()
         time.sleep(0.1)

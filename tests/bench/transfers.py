@@ -7,8 +7,8 @@ from statistics import median
 
 from tests.bench import clients
 from tests.bench.clients import Gate, Outcome
-from tests.bench.services import Service
-from tests.bench.wire import Connection
+from tests.bench.services import Nginx, Service
+from tests.bench.wire import Connection, request
 
 GIB = 2**30
 
@@ -39,9 +39,9 @@ def rates(rounds: int, size: int, runs: Mapping[str, Callable[[], Outcome]]) -> 
     }
 
 
-def uploads(services: Mapping[str, Service], size: int, rounds: int) -> dict[str, Rate]:
-    """One client uploads ``size`` bytes to each service."""
-    return rates(rounds, size, {name: partial(_upload, service, size) for name, service in services.items()})
+def upload(service: Service, size: int) -> Callable[[], Outcome]:
+    """One client uploads ``size`` bytes: a contestant of ``rates``."""
+    return partial(_upload, service, size)
 
 
 def _upload(service: Service, size: int) -> Outcome:
@@ -66,13 +66,19 @@ class Source:
     processes: Mapping[str, Sequence[int]]
 
 
-def downloads(sources: Mapping[str, Source], size: int, count: int, rounds: int) -> dict[str, Rate]:
-    """``count`` clients download the same ``size`` bytes from each source at once."""
-    runs = {
-        name: partial(clients.run, [partial(_downloader, source, size)] * count, source.processes)
-        for name, source in sources.items()
-    }
-    return rates(rounds, size * count, runs)
+def image_source(service: Service, image_id: str) -> Source:
+    """An image of a service."""
+    return Source(service.port, service.dialect.download(image_id), service.processes)
+
+
+def file_source(server: Nginx, name: str) -> Source:
+    """A file that nginx serves."""
+    return Source(server.port, request("GET", f"/{name}", {}), server.processes)
+
+
+def download(source: Source, size: int, count: int) -> Callable[[], Outcome]:
+    """``count`` clients download the same ``size`` bytes at once: a contestant of ``rates``."""
+    return partial(clients.run, [partial(_downloader, source, size)] * count, source.processes)
 
 
 def _downloader(source: Source, size: int, gate: Gate) -> None:

@@ -6,9 +6,11 @@ are two that most tests share.
 """
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -21,6 +23,10 @@ import requests
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
+_PR_CAPBSET_DROP = 24
+_CAP_DAC_OVERRIDE = 1
+_CAP_DAC_READ_SEARCH = 2
+_LIBC = ctypes.CDLL(None)
 
 
 def free_port() -> int:
@@ -28,6 +34,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def _heed_permissions() -> None:
+    """Make file permissions bind a daemon even where the tests run as root; fails for others, who need it not."""
+    _LIBC.prctl(_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, 0, 0, 0)
+    _LIBC.prctl(_PR_CAPBSET_DROP, _CAP_DAC_READ_SEARCH, 0, 0, 0)
 
 
 class Daemon:
@@ -43,6 +55,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", self.module, "--config-file", str(self.config)],
                 stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
+                preexec_fn=_heed_permissions,
             )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -132,11 +145,11 @@ class Deployment:
         self.api.start()
         return self
 
-    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run glance-manage with this deployment's registry configuration."""
         return subprocess.run(
             [sys.executable, "-m", "glance.cmd.manage", "--config-file", str(self.registry.config), *arguments],
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=check,
         )  # fmt: skip
 
     def stop(self) -> None:
@@ -147,6 +160,11 @@ class Deployment:
         """Send a request to the v1 API; ``path`` goes after ``/v1``."""
         kwargs.setdefault("timeout", 60)
         return requests.request(method, self.url + path, **kwargs)
+
+    def registry_request(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        """Send a request to the registry."""
+        kwargs.setdefault("timeout", 60)
+        return requests.request(method, self.registry_url + path, **kwargs)
 
     def create(self, data: bytes | None = None, **meta: Any) -> dict[str, Any]:
         """Create an image; ``meta`` become x-image-meta-* headers (``property_x`` properties)."""
@@ -160,6 +178,15 @@ class Deployment:
         answer = self.request("POST", "/images", data=data, headers=headers)
         assert answer.status_code == 201, answer.text
         return answer.json()["image"]
+
+    def files(self, image_id: str) -> list[str]:
+        """Names of what the file store holds of an image, partial data included."""
+        return sorted(path.name for path in self.images.glob(f"*{image_id}*"))
+
+    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a statement on the SQLite database: what other programs may have written there."""
+        with contextlib.closing(sqlite3.connect(self.directory / "glance.sqlite", timeout=30)) as database, database:
+            return database.execute(statement, values).fetchall()
 
 
 def write_config(path: Path, settings: dict[str, Any]) -> None:

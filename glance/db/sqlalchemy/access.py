@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from glance.common import exception
 from glance.context import RequestContext
+from glance.db.sqlalchemy import checks
 from glance.db.sqlalchemy.engine import database
 from glance.db.sqlalchemy.models import image_members, images
 
@@ -49,7 +50,8 @@ def find(
     :param lock: keep others from changing the image until the transaction ends
     :raises ImageNotFound: there is none, or the caller may not know of it
     """
-    row = conn.execute(_BY_ID_LOCKED if lock else _BY_ID, {"id": image_id}).first()
+    known = checks.storable(image_id)
+    row = conn.execute(_BY_ID_LOCKED if lock else _BY_ID, {"id": image_id}).first() if known else None
     if row is None or row.id != image_id or (row.deleted and not (show_deleted or context.is_admin)):
         raise exception.ImageNotFound(image_id=image_id)
     image = dict(row._mapping)

@@ -9,6 +9,7 @@ from glance.db.sqlalchemy.engine import configure, dispose_after_fork
 from glance.db.sqlalchemy.images import (
     image_create,
     image_destroy,
+    image_finish_delete,
     image_get,
     image_id_of_legacy,
     image_ids_in_use,
@@ -47,6 +48,7 @@ __all__ = [
     "image_create",
     "image_delete_property_atomic",
     "image_destroy",
+    "image_finish_delete",
     "image_get",
     "image_get_all",
     "image_id_of_legacy",

@@ -8,15 +8,17 @@ from sqlalchemy.dialects.mysql import BINARY
 from glance.db.sqlalchemy import checks
 
 
-def equals(dialect: str, column: Any, value: str | None) -> sa.ColumnElement[bool]:
+def equals(dialect: str, column: Any, value: "str | sa.BindParameter[Any] | None") -> sa.ColumnElement[bool]:
     """``column`` is exactly ``value``; None matches NULL, text that cannot be stored matches nothing.
 
     MySQL compares twice: by its collation, which finds the rows through an index, and by bytes.
     """
     if value is None:
         return column.is_(None)
-    if not checks.storable(value):
-        return sa.false()
+    if isinstance(value, str):
+        if not checks.storable(value):
+            return sa.false()
+        value = sa.literal(value, sa.String())
     if dialect != "mysql":
         return column == value
-    return sa.and_(column == value, sa.cast(column, BINARY) == sa.literal(value, sa.String()))
+    return sa.and_(column == value, sa.cast(column, BINARY) == value)

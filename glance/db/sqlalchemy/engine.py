@@ -5,12 +5,13 @@ more.  ``Database.write`` opens a transaction by hand, runs a function in it and
 the whole function again when the transaction lost against another one.
 """
 
+import contextlib
 import logging
 import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -80,6 +81,18 @@ class Database:
         if self._indexes is None:
             self._indexes = frozenset(str(index["name"]) for index in sa.inspect(conn).get_indexes("images"))
         return name in self._indexes
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection in autocommit, for maintenance.
+
+        :raises ServiceUnavailable: with the reason, for the person at the keyboard
+        """
+        try:
+            with self.engine.connect() as conn:
+                yield conn
+        except exc.SQLAlchemyError as error:
+            raise exception.ServiceUnavailable(f"The database failed: {errors.describe(error)}") from None
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Return ``work(connection)``; the connection stands in autocommit.

@@ -11,7 +11,7 @@ LOG = logging.getLogger(__name__)
 _SQLITE_BUSY, _SQLITE_LOCKED = 5, 6
 # Deadlock (also what a lost Galera certification looks like), lock wait, changed since the snapshot.
 _MYSQL_TRANSIENT = frozenset((1213, 1205, 1020))
-_MYSQL_BAD_VALUE = frozenset((1264, 1265, 1292, 1300, 1366, 1406, 3854, 3988))
+_MYSQL_BAD_VALUE = frozenset((1264, 1265, 1267, 1292, 1300, 1366, 1406, 3854, 3988))
 _MYSQL_NO_SCHEMA = frozenset((1049, 1146, 1054))
 _POSTGRESQL_TRANSIENT = frozenset(("40001", "40P01", "55P03"))
 _POSTGRESQL_NO_SCHEMA = frozenset(("3D000", "42P01", "42703"))
@@ -64,7 +64,7 @@ def translate(error: Exception, retry_after: int) -> exception.GlanceException:
             return exception.Invalid("A value is too long, out of range or not text that the database can keep.")
         missing = number in _MYSQL_NO_SCHEMA or sqlstate in _POSTGRESQL_NO_SCHEMA or "no such table" in str(error.orig)
         remedy = "; is the schema there? Run glance-manage db sync" if missing else ""
-        LOG.error("The database failed: %s%s", _one_line(error.orig), remedy)
+        LOG.error("The database failed: %s%s", describe(error), remedy)
     elif isinstance(error, OverflowError | UnicodeError) or (
         isinstance(error, exc.StatementError) and not isinstance(error, exc.DBAPIError)
     ):
@@ -72,7 +72,7 @@ def translate(error: Exception, retry_after: int) -> exception.GlanceException:
     elif isinstance(error, exc.TimeoutError):
         LOG.error("All connections to the database are in use; see [database] max_pool_size and max_overflow")
     else:
-        LOG.error("The database failed: %s", _one_line(error))
+        LOG.error("The database failed: %s", describe(error))
     return exception.ServiceUnavailable("The database is not available at the moment.", retry_after=retry_after)
 
 
@@ -86,5 +86,6 @@ def _broken_rule(error: exc.IntegrityError) -> exception.GlanceException:
     return exception.Invalid("A required value is missing.")
 
 
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+def describe(error: Exception) -> str:
+    """What the driver said, in one line; it names no password."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())[:300] or type(error).__name__

@@ -1,11 +1,12 @@
 """Keyset pages: an order that is total, and the rows after a marker in it (spec database.md §5.3).
 
-A page is never found by counting rows: the condition names the marker's own values, so
-that an index leads straight to it.
+A page is never found by counting rows: the condition names the marker's own values
+(bound as ``marker_<key>``), so that an index leads straight to it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -13,16 +14,72 @@ from glance.common import exception
 from glance.db.sqlalchemy.models import images
 from glance.images.listing import SORT_KEYS
 
+Keys = tuple[tuple[str, str], ...]
+"""Sort keys, each with its direction."""
+
 _TIE_BREAKERS = ("created_at", "id")
+
+
+class Group(NamedTuple):
+    """Rows that one statement can read in order.
+
+    :ivar keys: what they are ordered by
+    :ivar first: the key that orders the whole list before all others
+    :ivar nulls: they are those with NULL in ``first`` (True), those without (False), or ``first`` is never NULL
+    :ivar after: only those after the marker
+    """
+
+    keys: Keys
+    first: str
+    nulls: bool | None
+    after: bool
+
+    def columns(self) -> list[sa.Column[Any]]:
+        """What a subquery must select for ``order_by`` on it: the sort keys, among them the id."""
+        return [images.c[key] for key, _ in self.keys]
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        """What makes a row of ``images`` one of the group."""
+        found: list[sa.ColumnElement[bool]] = []
+        if self.nulls is not None:
+            first = images.c[self.first]
+            found.append(first.is_(None) if self.nulls else first.is_not(None))
+        if self.after:
+            # The redundant bound on the first key is what MariaDB makes a range of.
+            key, direction = self.keys[0]
+            column, marker = self._comparable(images, key), _marker(key)
+            found += [column >= marker if direction == "asc" else column <= marker, self._beyond(0)]
+        return found
+
+    def order_by(self, table: sa.FromClause) -> list[sa.ColumnElement[Any]]:
+        """ORDER BY for ``images`` or a subquery with its columns."""
+        return [
+            self._comparable(table, key).asc() if direction == "asc" else self._comparable(table, key).desc()
+            for key, direction in self.keys
+        ]
+
+    def _beyond(self, number: int) -> sa.ColumnElement[bool]:
+        key, direction = self.keys[number]
+        column, marker = self._comparable(images, key), _marker(key)
+        beyond = column > marker if direction == "asc" else column < marker
+        if number + 1 == len(self.keys):
+            return beyond
+        return sa.or_(beyond, sa.and_(column == marker, self._beyond(number + 1)))
+
+    def _comparable(self, table: sa.FromClause, key: str) -> sa.ColumnElement[Any]:
+        """The bare column where an index may serve it; elsewhere NULL takes part as the least value."""
+        column: sa.ColumnElement[Any] = table.c[key]
+        if key == self.first or not images.c[key].nullable:
+            return column
+        return sa.func.coalesce(column, sa.literal(_least(key), column.type))
 
 
 class Order:
     """Sort keys and their directions, made total by created_at and id.
 
-    NULL stands before everything else (after it, descending).  Of the first key these
-    rows are read by a statement of their own (``Group``), because a condition that
-    mixes them with the rest would defeat the index; the later keys only order rows that
-    are equal in the first, so they may be expressions.
+    NULL stands before everything else (after it, descending).  Of the first key these rows
+    are read by a statement of their own, because a condition that mixes them with the
+    rest would defeat the index; the later keys only order what is equal in the first.
     """
 
     def __init__(self, keys: Sequence[str] | None, directions: Sequence[str] | None) -> None:
@@ -38,78 +95,36 @@ class Order:
             directions *= len(keys)
         if len(directions) != len(keys) or not {"asc", "desc"}.issuperset(directions):
             raise exception.Invalid("Sort directions must be asc or desc, one for all sort keys or one for each.")
-        self._keys = list(dict(zip(reversed(keys), reversed(directions), strict=True)).items())[::-1]
+        chosen: dict[str, str] = {}
+        for key, direction in zip(keys, directions, strict=True):
+            chosen.setdefault(key, direction)
         for key in _TIE_BREAKERS:
-            if key not in dict(self._keys):
-                self._keys.append((key, directions[-1]))
+            chosen.setdefault(key, directions[-1])
+        self._keys: Keys = tuple(chosen.items())
 
-    @property
-    def first(self) -> str:
-        """The key that orders the page before all others."""
-        return self._keys[0][0]
-
-    def groups(self, marker: Mapping[str, Any] | None) -> "Iterator[Group]":
+    def groups(self, marker: Mapping[str, Any] | None) -> list[Group]:
         """The parts of the list that follow ``marker`` (an image row; None: from the start), in order."""
-        key, direction = self._keys[0]
-        whole = Group(self._keys, marker)
-        if not images.c[key].nullable:
-            yield whole
-            return
-        nulls_first = direction == "asc"
-        marker_is_null = marker is not None and marker[key] is None
-        nulls = Group(self._keys[1:], marker if marker_is_null else None, images.c[key].is_(None))
-        rest = Group(self._keys, None if marker_is_null else marker, images.c[key].is_not(None))
-        groups = [nulls, rest] if nulls_first else [rest, nulls]
-        yield from groups if marker is None or marker_is_null == nulls_first else groups[1:]
+        first, direction = self._keys[0]
+        after = marker is not None
+        if not images.c[first].nullable:
+            return [Group(self._keys, first, None, after)]
+        at_null = marker is not None and marker[first] is None
+        nulls = Group(self._keys[1:], first, True, after and at_null)
+        rest = Group(self._keys, first, False, after and not at_null)
+        if direction == "asc":
+            return [rest] if after and not at_null else [nulls, rest]
+        return [nulls] if at_null else [rest, nulls]
+
+    def bound(self, marker: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The values of the statements' parameters for ``marker``."""
+        if marker is None:
+            return {}
+        return {f"marker_{key}": _least(key) if marker[key] is None else marker[key] for key, _ in self._keys}
 
 
-class Group:
-    """Rows that one statement can read in order.
-
-    :ivar conditions: what makes a row of ``images`` one of them
-    """
-
-    def __init__(
-        self,
-        keys: Sequence[tuple[str, str]],
-        marker: Mapping[str, Any] | None,
-        *conditions: sa.ColumnElement[bool],
-    ) -> None:
-        self._keys = keys
-        self.conditions = list(conditions)
-        if marker is not None:
-            self.conditions += _after(keys, marker)
-
-    def order_by(self, table: sa.FromClause) -> list[sa.ColumnElement[Any]]:
-        """ORDER BY for ``images`` or a subquery with its columns."""
-        columns = [_comparable(table, key, number) for number, (key, _) in enumerate(self._keys)]
-        return [
-            column.asc() if direction == "asc" else column.desc()
-            for column, (_, direction) in zip(columns, self._keys, strict=True)
-        ]
+def _marker(key: str) -> sa.BindParameter[Any]:
+    return sa.bindparam(f"marker_{key}", type_=images.c[key].type)
 
 
-def _comparable(table: sa.FromClause, key: str, number: int) -> sa.ColumnElement[Any]:
-    column = table.c[key]
-    if number == 0 or not images.c[key].nullable:
-        return column
-    if key == "size":
-        return sa.func.coalesce(column, -1)
-    return sa.func.coalesce(column, sa.literal("1000-01-01 00:00:00") if key == "updated_at" else "")
-
-
-def _after(keys: Sequence[tuple[str, str]], marker: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
-    """Rows strictly after ``marker``; the redundant bound on the first key is what MariaDB makes a range of."""
-    key, direction = keys[0]
-    bound = images.c[key] >= marker[key] if direction == "asc" else images.c[key] <= marker[key]
-    return [bound, _beyond(keys, marker, 0)]
-
-
-def _beyond(keys: Sequence[tuple[str, str]], marker: Mapping[str, Any], number: int) -> sa.ColumnElement[bool]:
-    key, direction = keys[number]
-    column = _comparable(images, key, number)
-    value = marker[key]
-    beyond = column > value if direction == "asc" else column < value
-    if number + 1 == len(keys):
-        return beyond
-    return sa.or_(beyond, sa.and_(column == value, _beyond(keys, marker, number + 1)))
+def _least(key: str) -> Any:
+    return {"size": -1, "updated_at": datetime(1000, 1, 1)}.get(key, "")

@@ -82,7 +82,7 @@ def begin(conn: Connection, node: str, image_id: str) -> None:
     """Record that ``node`` begins to move data into the image."""
     checks.text("transfer", node, 255)
     end(conn, image_id)
-    now = sa.literal_column(_NOW[conn.dialect.name])
+    now: sa.ColumnElement[Any] = sa.literal_column(_NOW[conn.dialect.name])
     conn.execute(glance_transfers.insert().values(image_id=image_id, node=node, started=now, beat=now))
 
 
@@ -93,7 +93,7 @@ def end(conn: Connection, image_id: str) -> None:
 
 def _renew(conn: Connection, node: str, image_ids: list[str]) -> None:
     dialect = conn.dialect.name
-    now = sa.literal_column(_NOW[dialect])
+    now: sa.ColumnElement[Any] = sa.literal_column(_NOW[dialect])
     moving = sa.select(images.c.id, sa.literal(node), now, now).where(
         images.c.id.in_(image_ids), images.c.status.in_(STATUSES), images.c.deleted == sa.false()
     )

@@ -178,11 +178,12 @@ class Daemon:
             client.close()
 
     def reload(self, **changes):
-        """Change the settings and send HUP; wait until the new workers run."""
-        begun = len(re.findall("Starting . workers", self.log))
+        """Change the settings, send HUP, and wait until the old workers accept no more."""
+        former = self.children()
         self.write(**changes)
         self.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: len(re.findall("Starting . workers", self.log)) > begun, f"reload:\n{self.log}")
+        for pid in former:
+            self.logged(f"Child {pid} accepts no more|Removed stale child {pid}")
 
     def end(self, number=signal.SIGTERM):
         """Send a signal and wait for the end; return the exit code."""
@@ -260,9 +261,7 @@ def _certificate(subject, issuer, key, issuer_key, authority):
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
     )
     return builder.sign(issuer_key, hashes.SHA256())
 
@@ -273,9 +272,7 @@ def pki(tmp_path_factory):
     directory = tmp_path_factory.mktemp("pki")
     ca_key = ec.generate_private_key(ec.SECP256R1())
     files = {"ca": directory / "ca.pem"}
-    files["ca"].write_bytes(
-        _certificate("ca", "ca", ca_key, ca_key, True).public_bytes(serialization.Encoding.PEM)
-    )
+    files["ca"].write_bytes(_certificate("ca", "ca", ca_key, ca_key, True).public_bytes(serialization.Encoding.PEM))
     for name in ("server", "other", "client"):
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _certificate(name, "ca", key, ca_key, False)

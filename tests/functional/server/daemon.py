@@ -16,10 +16,12 @@ import resource
 import signal
 import sys
 from types import SimpleNamespace
+from urllib.parse import unquote
 
 import eventlet
 
 from glance.common.body import FileBody
+from glance.common.offload import offload
 from glance.wsgi.server import Server
 
 DEFAULTS = {
@@ -37,6 +39,7 @@ DEFAULTS = {
     "digest_algorithm": "sha256",
     "label": "first",
     "fail": None,
+    "slow_start": 0,
 }
 
 conf = SimpleNamespace()
@@ -79,6 +82,10 @@ def read_all(stream, how):
 
 
 def load_app():
+    offload(len, "")  # the parent's native threads must not confuse its children
+    if conf.slow_start:
+        logging.info("loading")
+        eventlet.sleep(conf.slow_start)
     label = conf.label
     if conf.fail == "load":
         raise RuntimeError("this application does not load")
@@ -97,7 +104,7 @@ def load_app():
             size = os.path.getsize(name) if announced == "size" else int(announced)
             body = FileBody(os.open(name, os.O_RDONLY), 0, size)
             start_response("200 OK", [("Content-Length", str(size))])
-            return Wrapped(body) if path == "/file/wrapped" else body
+            return Wrapped(body) if path.startswith("/file/wrapped") else body
         if path == "/blocks":
             start_response("200 OK", [])
             return (b"x" * int(size) for size in query.split(","))
@@ -106,7 +113,7 @@ def load_app():
             start_response("200 OK", [("Content-Length", str(announced))])
             return iter([b"x" * actual])
         if path == "/inject":
-            start_response("200 OK", [("X-Value", environ["HTTP_X_VALUE"].replace("|", "\r\n"))])
+            start_response("200 OK", [("X-Value", unquote(environ["HTTP_X_VALUE"]))])
             return [b""]
         if path == "/unread":
             start_response("403 Forbidden", [])

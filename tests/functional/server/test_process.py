@@ -245,6 +245,15 @@ def test_too_few_descriptors_are_survived(launch):
     assert daemon.get("/").status == 200
 
 
+@pytest.mark.parametrize("begin", [b"", b"GET / HT"], ids=["silent", "half a head"])
+def test_hostile_connections_make_room_for_others(launch, begin):
+    daemon = launch(environment={"TEST_NOFILE": "64"}, workers=1).started()
+    clients = [daemon.connect().send(begin) for _ in range(60)]
+    assert daemon.get("/").status == 200
+    assert clients[0].closed()
+    assert clients[-1].send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[len(begin) :]).answer().status == 200
+
+
 def test_no_usable_hub_is_code_2():
     program = (
         "import eventlet, glance.wsgi.eventlet_patch as p; p.HUBS = ('nosuch', 'neither'); p.patch(); print('patched')"

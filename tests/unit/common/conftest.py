@@ -1,6 +1,8 @@
 """Fixtures for configuration and logging: each test leaves both as it found them."""
 
 import logging
+import sys
+import threading
 
 import pytest
 
@@ -45,12 +47,13 @@ def clean_configuration(monkeypatch):
 
 
 @pytest.fixture
-def clean_logging():
-    """Undoes ``log.setup``: handlers, levels."""
+def clean_logging(monkeypatch):
+    """Undoes ``log.setup``: handlers, levels.  No request is under way, though other tests left one."""
+    monkeypatch.setattr("oslo_context.context._request_store", threading.local())
     root = logging.getLogger()
     loggers = [root, *(item for item in root.manager.loggerDict.values() if isinstance(item, logging.Logger))]
     before = [(item, list(item.handlers), item.level, item.propagate) for item in loggers]
-    hook = __import__("sys").excepthook
+    hook = sys.excepthook
     yield root
     for handler in root.handlers:
         if handler not in before[0][1]:
@@ -59,4 +62,4 @@ def clean_logging():
         item.handlers[:] = handlers
         item.setLevel(level)
         item.propagate = propagate
-    __import__("sys").excepthook = hook
+    sys.excepthook = hook

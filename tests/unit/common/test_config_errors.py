@@ -88,6 +88,13 @@ def test_the_file_that_is_wrong_is_named(load, tmp_path):
     assert str(bad) in error(load, "", "glance-api", "--config-file", str(bad), "--config-file", str(good))
 
 
+def test_of_two_wrong_files_the_one_that_counts_is_named(load, tmp_path):
+    other = tmp_path / "other.conf"
+    other.write_text("[DEFAULT]\nworkers = y\n")
+    text = error(load, "[DEFAULT]\nworkers = x\n", "glance-api", "--config-file", str(other))
+    assert text.startswith(f"{other}: [DEFAULT] workers = y ")
+
+
 def test_an_overridden_bad_value_does_no_harm(load, tmp_path):
     good = tmp_path / "good.conf"
     good.write_text("[DEFAULT]\nworkers = 1\n")

@@ -252,3 +252,10 @@ def test_failed_reload_changes_nothing(load):
     with pytest.raises(ConfigurationError, match="does not exist"):
         config.reload()
     assert config.CONF.workers == 1
+
+
+def test_reload_forgets_old_places(load):
+    assert load("[DEFAULT]\npolicy_file = mine.json\n").oslo_policy.policy_file == "mine.json"
+    load.path.write_text("")
+    assert "oslo_policy.policy_file" in config.reload()
+    assert config.CONF.oslo_policy.policy_file == "policy.json"

@@ -14,7 +14,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from glance.common import exception
 from glance.store import file

@@ -1,5 +1,6 @@
 """A web server on 127.0.0.1 that answers what a test tells it to, and remembers what it was asked."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -81,11 +82,8 @@ class RawServer:
             threading.Thread(target=self._run, args=(connection,), daemon=True).start()
 
     def _run(self, connection: socket.socket) -> None:
-        with connection:
-            try:
-                self._talk(connection)
-            except OSError:
-                pass
+        with connection, contextlib.suppress(OSError):
+            self._talk(connection)
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)

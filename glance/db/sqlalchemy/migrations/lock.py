@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 
 import sqlalchemy as sa
 from sqlalchemy import exc
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
 
 from glance.common import exception
 from glance.db.sqlalchemy import errors
+from glance.db.sqlalchemy.engine import Database
 
 _PATIENCE = 3600.0
 _INTERVAL = 0.2
@@ -17,14 +18,14 @@ _KEY = 0x676C616E6365  # "glance"
 
 
 @contextlib.contextmanager
-def locked(engine: Engine) -> Iterator[Connection]:
+def locked(database: Database) -> Iterator[Connection]:
     """A connection on which the schema may be changed until the end of the block.
 
     On SQLite the block is one exclusive transaction, undone when it fails.  Elsewhere the
     connection stands in autocommit and the lock, which the server gives back when the
     connection breaks, lies beside the data.
     """
-    with engine.connect() as conn:
+    with database.connection() as conn:
         take, give_back = _LOCKS[conn.dialect.name]
         deadline = time.monotonic() + _PATIENCE
         while not take(conn):

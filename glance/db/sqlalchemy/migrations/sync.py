@@ -5,7 +5,12 @@ database are being made, 1 after), ``own`` (number of ``_OWN_STEPS`` done) and
 ``foreign_keys`` (SQLite may enforce them: no row breaks them).
 """
 
+import contextlib
+import os
+import sqlite3
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -30,25 +35,30 @@ def sync(
     say: Say,
     *,
     version: str | None = None,
+    current_version: str | None = None,
     extra_indexes: bool = True,
 ) -> None:
     """Bring the database to the newest schema; does nothing to one that has it.
 
     :param say: takes one line for each thing found or done
     :param version: may name the newest revision, no other
+    :param current_version: where a database that is not under version control stands: the newest, or it is refused
     :param extra_indexes: also create what only makes lists fast
     :raises Refused: the database is of another kind, or another version was asked for
     """
     if version not in _HEAD_NAMES:
         raise Refused(f"This release brings a database to {HEAD} and to no other version; {version} was asked for.")
-    with locked(database.engine) as conn:
+    with locked(database) as conn:
         state = recognise(conn)
         say(f"The database is {state}.")
         if state.kind in {Kind.EMPTY, Kind.CREATING}:
             _in_transaction(conn, _create)
+        elif state.kind is Kind.UNVERSIONED and current_version == HEAD:
+            _require_newest_tables(conn)
+            _in_transaction(conn, _stamp)
         elif state.kind is not Kind.CURRENT:
             raise _refusal(state)
-        _run_own_steps(conn, say)
+        _run_own_steps(conn, state, say)
         if extra_indexes:
             indexes.create_missing(conn, say)
         say(f"The database is at {HEAD}.")
@@ -56,7 +66,7 @@ def sync(
 
 def version(database: Database) -> list[str]:
     """The revisions or the number that the database is at; empty if it has neither."""
-    with database.engine.connect() as conn:
+    with database.connection() as conn:
         return list(recognise(conn).versions)
 
 
@@ -65,7 +75,7 @@ def check(database: Database) -> tuple[int, str]:
 
     0: nothing; 3: the schema must be expanded first; 1: this release does not know the revision.
     """
-    with database.engine.connect() as conn:
+    with database.connection() as conn:
         state = recognise(conn)
     if state.kind is Kind.UNKNOWN:
         return 1, str(_refusal(state))
@@ -94,21 +104,19 @@ def version_control(database: Database, say: Say, *, version: str | None = None)
     """
     if version not in _HEAD_NAMES:
         raise Refused(f"Only {HEAD} can be recorded; {version} was asked for.")
-    with locked(database.engine) as conn:
+    with locked(database) as conn:
         state = recognise(conn)
         if state.kind is Kind.EMPTY:
             raise Refused("The database is empty: run `glance-manage db sync`, which creates the tables.")
         if state.kind is not Kind.UNVERSIONED:
             raise Refused(f"The database is {state}: there is nothing to record.")
-        lacking = _lacking(conn)
-        if lacking:
-            raise Refused(f"The database does not have the schema of {HEAD}: it lacks {lacking}.")
+        _require_newest_tables(conn)
         _in_transaction(conn, _stamp)
         say(f"The database is recorded to be at {HEAD}. Your next step is to run `glance-manage db sync`.")
 
 
 def _require_current(database: Database) -> None:
-    with database.engine.connect() as conn:
+    with database.connection() as conn:
         state = recognise(conn)
     if state.kind is not Kind.CURRENT:
         raise Refused(f"The database is {state}. Your next step is to run `glance-manage db sync`.")
@@ -118,17 +126,17 @@ def _refusal(state: State) -> Refused:
     return Refused(f"The database is {state}; this release cannot convert it, and nothing was changed.")
 
 
-def _lacking(conn: Connection) -> str:
+def _require_newest_tables(conn: Connection) -> None:
     inspector = sa.inspect(conn)
     tables = set(inspector.get_table_names())
     for table in models.metadata.sorted_tables:
-        if table.name not in tables:
-            return f"table {table.name}"
-        found = {column["name"] for column in inspector.get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in found:
-                return f"column {table.name}.{column.name}"
-    return ""
+        found = {column["name"] for column in inspector.get_columns(table.name)} if table.name in tables else set()
+        missing = sorted(set(table.columns.keys()) - found)
+        if missing:
+            raise Refused(
+                f"The database does not have the schema of {HEAD}: it lacks {table.name}.{missing[0]}; "
+                "nothing was changed."
+            )
 
 
 # --- steps: each looks before it acts, and leaves its mark last -------------------
@@ -148,6 +156,21 @@ def _in_transaction(conn: Connection, step: Callable[[Connection], None]) -> Non
     conn.exec_driver_sql("COMMIT")
 
 
+def _back_up(conn: Connection, say: Say) -> None:
+    """Copy an SQLite file, for its owner alone, before it is changed; a copy of the same day is kept."""
+    raw: Any = conn.connection.dbapi_connection
+    if not isinstance(raw, sqlite3.Connection):
+        return
+    name = f"{conn.engine.url.database}.before-{datetime.now(UTC).date()}"
+    try:
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
+    with contextlib.closing(sqlite3.connect(name)) as copy:
+        raw.backup(copy)
+    say(f"The file is copied to {name}.")
+
+
 def _create(conn: Connection) -> None:
     models.glance_schema.create(conn, checkfirst=True)
     _mark(conn, "base", 0)
@@ -163,9 +186,11 @@ def _stamp(conn: Connection) -> None:
     conn.execute(models.alembic_version.insert(), {"version_num": HEAD})
 
 
-def _run_own_steps(conn: Connection, say: Say) -> None:
+def _run_own_steps(conn: Connection, state: State, say: Say) -> None:
+    done = state.own.get("own", 0)
+    if done < len(_OWN_STEPS) and state.kind is not Kind.EMPTY:
+        _back_up(conn, say)
     models.glance_schema.create(conn, checkfirst=True)
-    done = recognise(conn).own.get("own", 0)
     for number, (title, step) in enumerate(_OWN_STEPS[done:], done + 1):
         say(title)
         _in_transaction(conn, step)
