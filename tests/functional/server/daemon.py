@@ -4,6 +4,7 @@ The settings file holds the options of the server, and ``label``, which the appl
 shows so that a test sees which configuration answered.  It is read again on reload.
 """
 
+# ruff: noqa: E402
 from glance.wsgi.eventlet_patch import patch
 
 patch()

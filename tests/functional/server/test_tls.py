@@ -130,7 +130,7 @@ def test_a_client_with_a_certificate(asking, pki):
 
 def test_a_client_without_a_certificate(asking, pki):
     with pytest.raises((ssl.SSLError, ConnectionError)):
-        asking.connect(trusting(pki)).get("/").status  # noqa: B018
+        asking.connect(trusting(pki)).get("/")
     assert asking.logged("TLS handshake with 127.0.0.1 failed: PEER_DID_NOT_RETURN_A_CERTIFICATE")
 
 

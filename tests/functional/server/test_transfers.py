@@ -168,7 +168,7 @@ def test_a_fast_upload_leaves_room_for_others(shared):
     while thread.is_alive():
         begun = len(sent)
         assert client.get("/").status == 200
-        between += 20 < begun and len(sent) < 180
+        between += begun > 20 and len(sent) < 180
     thread.join()
     assert answers == [200 << 20]
     assert between > 5
