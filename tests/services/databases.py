@@ -9,6 +9,7 @@ programs or the Python driver are not installed.
 """
 
 import contextlib
+import ctypes
 import glob
 import itertools
 import os
@@ -98,9 +99,18 @@ def _directory(**owner) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _running(command: list[str], directory: Path, stop: signal.Signals, **owner) -> Iterator[subprocess.Popen]:
+    libc = ctypes.CDLL(None)
     with open(directory / "log", "ab") as log:
         process = subprocess.Popen(
-            command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **owner
+            command,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            # A test run that is killed tears nothing down: then the kernel stops the server (PR_SET_PDEATHSIG).
+            preexec_fn=lambda: libc.prctl(1, stop),  # noqa: PLW1509
+            **owner,
         )
     try:
         yield process

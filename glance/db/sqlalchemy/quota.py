@@ -10,6 +10,7 @@ from glance.db.sqlalchemy.engine import database
 from glance.db.sqlalchemy.models import image_locations, images
 
 _GONE = ("killed", "deleted", "pending_delete")
+_HALF = 2**32 - 1
 _TURN = {
     "mysql": "INSERT INTO glance_owners (owner, turns) VALUES (:owner, 1) ON DUPLICATE KEY UPDATE turns = turns + 1",
     "postgresql": "INSERT INTO glance_owners (owner, turns) VALUES (:owner, 1) "
@@ -32,8 +33,10 @@ def user_get_image_count(context: RequestContext, owner_id: str | None) -> int:
 
 def usage(conn: Connection, owner: str | None, without: str | None = None) -> int:
     """Bytes in use by ``owner``."""
+    # In halves: SQLite's sum fails beyond 64 bits.
+    halves = images.c.size.bitwise_rshift(32), images.c.size.bitwise_and(_HALF)
     statement = (
-        sa.select(sa.func.coalesce(sa.func.sum(images.c.size), 0))
+        sa.select(*(sa.func.coalesce(sa.func.sum(half), 0) for half in halves))
         .join(image_locations, image_locations.c.image_id == images.c.id)
         .where(
             equals(conn.dialect.name, images.c.owner, owner),
@@ -44,7 +47,8 @@ def usage(conn: Connection, owner: str | None, without: str | None = None) -> in
     )
     if without is not None:
         statement = statement.where(images.c.id != without)
-    return int(conn.execute(statement).scalar_one())
+    high, low = conn.execute(statement).one()
+    return (int(high) << 32) + int(low)
 
 
 def count(conn: Connection, owner: str | None) -> int:

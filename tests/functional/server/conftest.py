@@ -193,12 +193,10 @@ class Daemon:
     def cleanup(self):
         for client in self.clients:
             client.close()
-        if self.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                if os.getpgid(self.pid) == self.pid:
-                    os.killpg(self.pid, signal.SIGKILL)
-            self.process.kill()
-            self.process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)  # its own group, in which orphans stay as well
+        self.process.kill()
+        self.process.wait()
 
 
 @pytest.fixture

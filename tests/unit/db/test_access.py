@@ -122,10 +122,9 @@ def test_saving_and_replacing_members(db, alice):
     assert members() == {}
     db.image_member_save(alice, image_id, "bob")
     assert members() == {"bob": True}
-    for bad in ("", None, "x" * 256, "\U0001f600"):
-        if bad != "":
-            with pytest.raises(exception.Invalid):
-                db.image_member_replace(alice, image_id, [{"member": bad}])
+    for bad in (None, "x" * 256, "\U0001f600"):
+        with pytest.raises(exception.Invalid):
+            db.image_member_replace(alice, image_id, [{"member": bad}])
 
 
 def test_who_may_share(db, alice, bob, admin):

@@ -1,6 +1,6 @@
 """Purging removes what was deleted long ago, and never a live row (database.md §6)."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ CHILDREN = (models.image_properties, models.image_locations, models.image_member
 
 
 def stored(number: int, deleted: bool = True, days: int | None = 100, **more: Any) -> dict[str, Any]:
-    deleted_at = None if days is None else datetime.now() - timedelta(days=days, minutes=5)
+    deleted_at = None if days is None else datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days, minutes=5)
     return {"created_at": NOW, "deleted": deleted, "deleted_at": deleted_at, **more}
 
 

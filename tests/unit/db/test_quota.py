@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 
 import pytest
-import sqlalchemy as sa
 
 from glance.common import exception
 from glance.db.sqlalchemy import models
@@ -37,11 +36,10 @@ def test_usage_is_size_times_locations_of_what_is_not_gone(db, alice, admin):
     assert db.user_get_image_count(alice, "ALICE") == 1
 
 
-def test_usage_beyond_64_bits(db, admin, alice):
+def test_usage_beyond_64_bits(db, alice):
     for _ in range(3):
         db.image_create(alice, {"status": "active", "size": 2**63 - 1, "locations": [ONE]})
-    if db.image_get_all(alice) and "sqlite" not in str(db.configure.__globals__["_database"].engine.url):
-        assert db.user_get_storage_usage(alice, "alice") == 3 * (2**63 - 1)
+    assert db.user_get_storage_usage(alice, "alice") == 3 * (2**63 - 1)
 
 
 def test_the_quota_of_an_image_that_grows(db, alice):
@@ -74,10 +72,9 @@ def test_a_transfer_begins_and_ends_with_the_status(db, alice, admin):
     assert transfers(db, admin)[image_id]["node"] == "killed@host:1:2:3"
     db.image_update(alice, image_id, {"status": "active"})
     assert rows(models.glance_transfers) == []
-    for bad in ("", "x" * 256, 5):
-        if bad != "":
-            with pytest.raises(exception.Invalid):
-                db.image_update(alice, image_id, {"status": "saving"}, transfer=bad)
+    for bad in ("x" * 256, 5):
+        with pytest.raises(exception.Invalid):
+            db.image_update(alice, image_id, {"status": "saving"}, transfer=bad)
 
 
 def test_beats_keep_a_transfer_alive(db, alice, admin):
@@ -92,9 +89,7 @@ def test_beats_keep_a_transfer_alive(db, alice, admin):
     staging = create("uploading", transfer="b")
     finished = create("active")
     assert {(i, s, n) for i, s, n in db.transfers_stale(admin)} == {(silent, "importing", "")}
-    execute(models.glance_transfers.update().values(beat=models.glance_transfers.c.started))
-    old = datetime(2020, 1, 1)
-    execute(models.glance_transfers.update().values(beat=old))
+    execute(models.glance_transfers.update().values(beat=datetime(2020, 1, 1)))
     assert set(db.transfers_stale(admin)) == {
         (alive, "saving", "a"), (silent, "importing", ""), (staging, "uploading", "b"),
     }  # fmt: skip
@@ -129,4 +124,3 @@ def test_transfers_are_for_the_service_alone(sqlite_db, alice):
     for ask in (sqlite_db.transfers_get_all, sqlite_db.transfers_stale):
         with pytest.raises(exception.Forbidden):
             ask(alice)
-    assert sa.inspect(models.glance_transfers).name == "glance_transfers"
