@@ -105,7 +105,7 @@ def _launch(request: Request, file: PidFile, verb: str) -> Child:
     if request.config_file:
         arguments[:0] = ["--config-file", request.config_file]
     print(f"{verb} {file.server}" + (f" with {request.config_file}" if request.config_file else ""))
-    process = program.launch(path, arguments, request.capture_output)
+    process = program.launch(path, arguments, request.capture_output, str(file.path))
     try:
         file.write(process.pid)
     except ControlError:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import IO
 
+from glance.common.names import PID_FILE_VARIABLE
 from glance.control.errors import ControlError
 
 MAX_DESCRIPTORS = 32768
@@ -44,20 +45,22 @@ def _at_least(value: int, wanted: int) -> int:
     return value if value == resource.RLIM_INFINITY else max(value, wanted)
 
 
-def launch(program: str, arguments: Sequence[str], capture_output: bool) -> subprocess.Popen:
+def launch(program: str, arguments: Sequence[str], capture_output: bool, pid_file: str) -> subprocess.Popen:
     """Run ``program`` in a session of its own, its output discarded or sent to syslog.
 
+    The server is told where its pid file will be: when it is gone HUP means the end, not a reload.
     The working directory stays: relative paths in configuration files start there.
 
     :raises ControlError: the program, or with ``capture_output`` the program ``logger``, cannot be run
     """
     name = os.path.basename(program)
+    told = {PID_FILE_VARIABLE: pid_file}
     try:
         if not capture_output:
-            return _spawn([program, *arguments], subprocess.DEVNULL, subprocess.DEVNULL)
+            return _spawn([program, *arguments], subprocess.DEVNULL, subprocess.DEVNULL, told)
         logger = _spawn(["logger", "-t", name], subprocess.PIPE, subprocess.DEVNULL)
         try:
-            return _spawn([program, *arguments], subprocess.DEVNULL, logger.stdin)
+            return _spawn([program, *arguments], subprocess.DEVNULL, logger.stdin, told)
         finally:
             logger.stdin.close()  # type: ignore[union-attr]  # the server holds the other copy
     except FileNotFoundError as error:
@@ -66,7 +69,14 @@ def launch(program: str, arguments: Sequence[str], capture_output: bool) -> subp
         raise ControlError(f"cannot start {name}: {error.strerror}") from None
 
 
-def _spawn(command: Sequence[str], stdin: int, output: int | IO[bytes] | None) -> subprocess.Popen:
+def _spawn(
+    command: Sequence[str], stdin: int, output: int | IO[bytes] | None, told: dict[str, str] | None = None
+) -> subprocess.Popen:
     return subprocess.Popen(  # noqa: S603  # a program found by name and the operator's own words
-        command, stdin=stdin, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        command,
+        stdin=stdin,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env={**os.environ, **(told or {})},
     )

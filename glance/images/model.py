@@ -36,9 +36,12 @@ class Member:
 
 @dataclass(slots=True)
 class Image:
-    """One image record.  Times are naive UTC; sizes are bytes, None while unknown."""
+    """One image record.  Times are naive UTC; sizes are bytes, None while unknown.
 
-    id: str | None = None
+    :ivar id: '' until the catalog has given it one
+    """
+
+    id: str = ""
     name: str | None = None
     status: str = "queued"
     visibility: str = "shared"

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from glance.common.names import PID_FILE_VARIABLE
 from glance.wsgi import eventlet_patch, listener, tls
 from glance.wsgi.connection import Site
 from glance.wsgi.settings import Settings
@@ -106,7 +107,14 @@ class Server:
         self._after_fork()
         worker = Worker(self._generation.site, self._generation.listener)
         self._log_start()
-        worker.run({signal.SIGTERM: worker.halt, signal.SIGINT: worker.halt, signal.SIGHUP: _ignore_reload})
+
+        def hang_up() -> None:
+            if _is_dismissed():
+                worker.leave()
+            else:
+                _LOG.warning("With workers = 0 there is no reload: restart to apply a new configuration")
+
+        worker.run({signal.SIGTERM: worker.halt, signal.SIGINT: worker.halt, signal.SIGHUP: hang_up})
         _kill_group(())
         return 0
 
@@ -139,8 +147,24 @@ class Server:
                 _LOG.info("%s ends on %s", self._name, signal.Signals(arrived).name)
                 _kill_group(self._workers.keys() | self._stale)
                 return 0
+            if arrived == signal.SIGHUP and _is_dismissed():
+                return self._shut_down()
             if arrived == signal.SIGHUP:
                 self._reload()
+
+    def _shut_down(self) -> int:
+        """Let the workers finish what they do, then end."""
+        self._generation.listener.close()
+        self._wanted = 0
+        _signal_all(self._retire(), signal.SIGHUP)
+        _LOG.info("%s ends when its %d workers are done", self._name, len(self._stale))
+        while True:
+            self._reap()
+            if not self._stale:
+                return 0
+            if self._wait() in (signal.SIGTERM, signal.SIGINT):
+                _kill_group(self._stale)
+                return 0
 
     def _wait(self) -> int | None:
         """Sleep until a signal arrives or a fork is due; return the signal."""
@@ -284,8 +308,18 @@ class Server:
             os._exit(code)
 
 
-def _ignore_reload() -> None:
-    _LOG.warning("With workers = 0 there is no reload: restart to apply a new configuration")
+def _is_dismissed() -> bool:
+    """Whether HUP means a graceful end: ``glance-control shutdown`` removes the pid file, and then signals."""
+    path = os.environ.get(PID_FILE_VARIABLE)
+    if not path:
+        return False
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read().strip() != str(os.getpid())
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _lead_process_group() -> None:

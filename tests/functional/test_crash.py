@@ -3,6 +3,8 @@
 import hashlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -10,7 +12,7 @@ import uuid
 import pytest
 import requests
 
-from tests.functional.conftest import Deployment
+from tests.functional.conftest import ROOT, Deployment
 
 BLOCK = bytes(range(256)) * 256
 SETTLE_SECONDS = 45
@@ -176,3 +178,29 @@ def test_leftovers_of_a_crash_are_found_and_removed_by_the_tool(deploy):
     assert deployment.manage(*check, check=False).returncode == 0
 
 
+
+
+def test_glance_control_shutdown_lets_uploads_finish(deploy, tmp_path):
+    deployment = deploy()
+    deployment.api.stop()
+    control = [sys.executable, str(ROOT / "bin" / "glance-control"), "--pid-file", str(tmp_path / "api.pid")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([*control, "api", "start", str(deployment.api.config)], env=environment, check=True)
+    wait_for(lambda: reachable(deployment.endpoint))
+    upload = SlowUpload(deployment).begin()
+    pid = int((tmp_path / "api.pid").read_text())
+    with subprocess.Popen([*control, "api", "shutdown"], env=environment):
+        wait_for(lambda: not reachable(deployment.endpoint))
+        upload.finish()
+    assert upload.answer is not None
+    assert upload.answer.status_code == 201
+    wait_for(lambda: not os.path.exists(f"/proc/{pid}"))
+    deployment.api.start()
+    assert upload.status() == "active"
+
+
+def reachable(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).status_code == 300
+    except requests.ConnectionError:
+        return False

@@ -67,8 +67,7 @@ class RestCatalog:
         return [self._image(row) for row in answer["images"]]
 
     def create(self, context: RequestContext, image: Image, max_count: int | None = None) -> Image:
-        values = asdict(image)
-        row = self._row({name: value for name, value in values.items() if value is not None})
+        row = self._row({name: value for name, value in asdict(image).items() if value not in (None, "")})
         body: dict[str, Any] = {"image": row | {"owner": image.owner or ""}}
         if max_count is not None:
             body["max_count"] = max_count
@@ -231,7 +230,8 @@ class RestCatalog:
         return row
 
     def _image(self, row: dict[str, Any]) -> Image:
-        image = Image(**{name: row.get(name) for name in _SCALARS if name != "created_at"})
+        scalars: dict[str, Any] = {name: row.get(name) for name in _SCALARS if name != "created_at"}
+        image = Image(**scalars)
         image.min_disk, image.min_ram = row.get("min_disk") or 0, row.get("min_ram") or 0
         image.protected, image.deleted = bool(row.get("protected")), bool(row.get("deleted"))
         image.visibility = "public" if row.get("is_public") else "shared"

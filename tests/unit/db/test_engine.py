@@ -49,10 +49,13 @@ def test_a_missing_driver_names_the_extra(monkeypatch, url, module, extra):
 @pytest.mark.parametrize(
     ("url", "driver"),
     [
-        ("mysql://u@h/x", "mysql+pymysql"), ("mariadb://u@h/x", "mysql+pymysql"), ("postgres://u@h/x", "postgresql+psycopg2"),
-        ("postgresql://u@h/x", "postgresql+psycopg2"), ("mysql+pymysql://u@h/x?charset=utf8", "mysql+pymysql"),
+        ("mysql://u@h/x", "mysql+pymysql"),
+        ("mariadb://u@h/x", "mysql+pymysql"),
+        ("postgres://u@h/x", "postgresql+psycopg2"),
+        ("postgresql://u@h/x", "postgresql+psycopg2"),
+        ("mysql+pymysql://u@h/x?charset=utf8", "mysql+pymysql"),
     ],
-)  # fmt: skip
+)
 def test_urls_of_all_ages_find_their_driver(url, driver):
     assert Database(options(url)).engine.url.drivername == driver
 

@@ -37,7 +37,8 @@ def locked(database: Database) -> Iterator[Connection]:
             yield conn
             done = True
         finally:
-            give_back(conn, done)
+            if not conn.invalidated:  # else the lock went with the connection
+                give_back(conn, done)
 
 
 def _take_sqlite(conn: Connection) -> bool:

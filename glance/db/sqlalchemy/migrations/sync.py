@@ -8,7 +8,8 @@ database are being made, 1 after), ``own`` (number of ``_OWN_STEPS`` done) and
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Container
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from glance.db.sqlalchemy.migrations import indexes
 from glance.db.sqlalchemy.migrations.lock import locked
 from glance.db.sqlalchemy.migrations.state import HEAD, Kind, State, recognise
 
+_COPY_SECONDS = 600.0
 _HEAD_NAMES = frozenset((None, "head", "heads", HEAD))
 Say = Callable[[str], None]
 
@@ -48,12 +50,14 @@ def sync(
     """
     if version not in _HEAD_NAMES:
         raise Refused(f"This release brings a database to {HEAD} and to no other version; {version} was asked for.")
+    adopt = current_version == HEAD
+    _back_up(database, say, {Kind.CURRENT, Kind.UNVERSIONED} if adopt else {Kind.CURRENT})
     with locked(database) as conn:
         state = recognise(conn)
         say(f"The database is {state}.")
         if state.kind in {Kind.EMPTY, Kind.CREATING}:
             _in_transaction(conn, _create)
-        elif state.kind is Kind.UNVERSIONED and current_version == HEAD:
+        elif state.kind is Kind.UNVERSIONED and adopt:
             _require_newest_tables(conn)
             _in_transaction(conn, _stamp)
         elif state.kind is not Kind.CURRENT:
@@ -139,6 +143,32 @@ def _require_newest_tables(conn: Connection) -> None:
             )
 
 
+def _back_up(database: Database, say: Say, kinds: Container[Kind]) -> None:
+    """Copy an SQLite file that is about to be changed, for its owner alone; a copy of the same day is kept.
+
+    :param kinds: what the caller is going to change
+    """
+    with database.connection() as conn:
+        raw: Any = conn.connection.dbapi_connection
+        state = recognise(conn)
+        is_due = state.kind in kinds and state.own.get("own", 0) < len(_OWN_STEPS)
+        name = f"{database.engine.url.database}.before-{datetime.now(UTC).date()}"
+        if not isinstance(raw, sqlite3.Connection) or not is_due or os.path.exists(name):
+            return
+        deadline = time.monotonic() + _COPY_SECONDS
+
+        def watch(status: int, remaining: int, total: int) -> None:
+            if time.monotonic() > deadline:
+                raise Refused("The SQLite file is in use: stop the services, or copy it yourself and try again.")
+
+        unfinished = f"{name}.{os.getpid()}"
+        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL, 0o600))
+        with contextlib.closing(sqlite3.connect(unfinished)) as copy:
+            raw.backup(copy, pages=1000, progress=watch)
+        os.replace(unfinished, name)
+    say(f"The file is copied to {name}.")
+
+
 # --- steps: each looks before it acts, and leaves its mark last -------------------
 
 
@@ -151,30 +181,21 @@ def _in_transaction(conn: Connection, step: Callable[[Connection], None]) -> Non
     try:
         step(conn)
     except BaseException:
-        conn.exec_driver_sql("ROLLBACK")
+        if not conn.invalidated:
+            conn.exec_driver_sql("ROLLBACK")
         raise
     conn.exec_driver_sql("COMMIT")
-
-
-def _back_up(conn: Connection, say: Say) -> None:
-    """Copy an SQLite file, for its owner alone, before it is changed; a copy of the same day is kept."""
-    raw: Any = conn.connection.dbapi_connection
-    if not isinstance(raw, sqlite3.Connection):
-        return
-    name = f"{conn.engine.url.database}.before-{datetime.now(UTC).date()}"
-    try:
-        os.close(os.open(name, os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return
-    with contextlib.closing(sqlite3.connect(name)) as copy:
-        raw.backup(copy)
-    say(f"The file is copied to {name}.")
 
 
 def _create(conn: Connection) -> None:
     models.glance_schema.create(conn, checkfirst=True)
     _mark(conn, "base", 0)
+    begun = set(sa.inspect(conn).get_table_names())
     models.metadata.create_all(conn)
+    for table in models.metadata.sorted_tables:
+        if table.name in begun:  # perhaps without all of its indexes
+            for index in table.indexes:
+                index.create(conn, checkfirst=True)
     _mark(conn, "foreign_keys", 1)
     _stamp(conn)
     _mark(conn, "base", 1)
@@ -188,8 +209,6 @@ def _stamp(conn: Connection) -> None:
 
 def _run_own_steps(conn: Connection, state: State, say: Say) -> None:
     done = state.own.get("own", 0)
-    if done < len(_OWN_STEPS) and state.kind is not Kind.EMPTY:
-        _back_up(conn, say)
     models.glance_schema.create(conn, checkfirst=True)
     for number, (title, step) in enumerate(_OWN_STEPS[done:], done + 1):
         say(title)
