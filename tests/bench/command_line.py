@@ -22,7 +22,7 @@ scenarios (default: all)
               4 clients repeat GET /v1/images/detail?limit=25, HEAD /v1/images/ID, POST /v1/images (no data); images
               have 3 properties.  Beside it the same request straight to the registry; the rest is the price of the hop.
   fairness    20 HEAD and 20 GET (1 KiB) per second beside 1 full-speed and 4 trickling uploads, one API worker.
-              Beside it the same without uploads.
+              Beside it the same without uploads; above it how late an idle process wakes up meanwhile.
   memory      PSS of both parents and their 2 + 2 workers, just started.
 
 reading the table

@@ -1,6 +1,7 @@
 """How long a small request waits in a worker that is busy with uploads."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from statistics import quantiles
@@ -14,6 +15,12 @@ from tests.bench.wire import Connection
 
 TRICKLING = 4
 PER_SECOND = 20
+
+WAKE = "wake-up of an idle process"
+"""A probe that asks nobody: what the machine alone makes one wait."""
+
+_REHEARSAL = 2.0
+"""Seconds of the same before the measured time: pools fill, statements are compiled."""
 
 _DROP = 64 * 1024
 _EVERY = 0.5
@@ -33,18 +40,20 @@ def waits(service: Service, size: int, seconds: float) -> dict[str, dict[str, Wa
     """Probe a service with one worker, quiet and then beside uploads.
 
     :param size: bytes of each upload of the fast client
-    :returns: "quiet" and "busy" → kind of probe → how long it waited
+    :returns: "quiet" and "busy" → ``WAKE`` or kind of probe → how long it waited
     """
     dialect = V1()
     image_id = add(service, _TINY)
     probes = {"HEAD": dialect.show(image_id), "GET 1 KiB": dialect.download(image_id)}
-    probing: list[Job] = [partial(_probe, service.port, request, seconds) for request in probes.values()]
-    uploading: list[Job] = [partial(_upload, service, size, seconds)]
-    uploading += [partial(_trickle, service.port, dialect, seconds)] * TRICKLING
     found = {}
-    for name, jobs in (("quiet", probing), ("busy", probing + uploading)):
-        results = clients.run(jobs, {}, limit=seconds + 300).results
-        found[name] = {kind: _summary(result) for kind, result in zip(probes, results, strict=False)}
+    for name, duration in (("", _REHEARSAL), ("quiet", seconds), ("busy", seconds)):
+        jobs: list[Job] = [partial(_wake, duration)]
+        jobs += [partial(_probe, service.port, request, duration) for request in probes.values()]
+        if name != "quiet":
+            jobs.append(partial(_upload, service, size, duration))
+            jobs += [partial(_trickle, service.port, dialect, duration)] * TRICKLING
+        results = clients.run(jobs, {}, limit=duration + 300).results
+        found[name] = {kind: _summary(result) for kind, result in zip([WAKE, *probes], results, strict=False)}
     return found
 
 
@@ -54,13 +63,24 @@ def _probe(port: int, request: bytes, seconds: float, gate: Gate) -> list[float]
     connection.ask(request)
     gate()
     times = []
+    for due in _schedule(seconds):
+        connection.ask(request)
+        times.append(time.perf_counter() - due)
+    return times
+
+
+def _wake(seconds: float, gate: Gate) -> list[float]:
+    gate()
+    return [time.perf_counter() - due for due in _schedule(seconds)]
+
+
+def _schedule(seconds: float) -> Iterator[float]:
+    """Sleep until each moment at which a request is due, and yield that moment."""
     began = time.perf_counter()
     for number in range(max(2, int(seconds * PER_SECOND))):
         due = began + number / PER_SECOND
         time.sleep(max(0.0, due - time.perf_counter()))
-        connection.ask(request)
-        times.append(time.perf_counter() - due)
-    return times
+        yield due
 
 
 def _upload(service: Service, size: int, seconds: float, gate: Gate) -> None:

@@ -14,7 +14,7 @@ from oslo_log import _options, formatters
 from oslo_log import log as oslo_log
 
 from glance.common import exception, offload
-from glance.common.redact import mask_secrets, one_line
+from glance.common.config.log_format import SafeFormatter
 
 LOG = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def setup(conf: cfg.ConfigOpts) -> None:
         handler.close()
     if not conf.log_config_append and not conf.debug and not conf.verbose:
         root.setLevel(logging.WARNING)
-    _harden()
+    _harden(conf)
     for record in _early:
         logging.getLogger(record.name).handle(record)
     _early.clear()
@@ -120,32 +120,6 @@ def log_options(conf: cfg.ConfigOpts) -> None:
         conf.log_opt_values(LOG, logging.DEBUG)
 
 
-class SafeFormatter(logging.Formatter):
-    """Wraps another formatter: secrets are masked, and one record cannot look like two.
-
-    Only a traceback adds lines, behind the first.
-    """
-
-    def __init__(self, inner: logging.Formatter) -> None:
-        super().__init__()
-        self._inner = inner
-
-    def format(self, record: logging.LogRecord) -> str:
-        plain = logging.makeLogRecord(record.__dict__)
-        try:
-            message = record.getMessage()
-        except (TypeError, ValueError):  # the arguments do not fit the format
-            message = f"{record.msg} {record.args}"
-        plain.msg, plain.args = mask_secrets(message), None
-        text = mask_secrets(self._inner.format(plain))
-        if isinstance(self._inner, formatters.JSONFormatter):
-            return text
-        stack = plain.stack_info and self._inner.formatStack(plain.stack_info)
-        details = mask_secrets("\n".join(part for part in (plain.exc_text, stack) if part))
-        head = text.removesuffix(details).removesuffix("\n") if details else text
-        return "\n".join(map(one_line, [head, *details.split("\n")] if details else [head]))
-
-
 def _silence_deprecations() -> None:
     """Keep to ourselves what eventlet and the oslo libraries say about eventlet's future."""
     warnings.filterwarnings("ignore", message=r"\s*eventlet is deprecated")
@@ -153,7 +127,7 @@ def _silence_deprecations() -> None:
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=module)
 
 
-def _harden() -> None:
+def _harden(conf: cfg.ConfigOpts) -> None:
     """Wrap the formatter of every handler, and give it a lock that suits a green process."""
     known = logging.Logger.manager.loggerDict.values()
     loggers = [logging.getLogger(), *(logger for logger in known if isinstance(logger, logging.Logger))]
@@ -165,7 +139,7 @@ def _harden() -> None:
         vars(logging)["_lock"] = native.RLock()
     for handler in {handler for logger in loggers for handler in logger.handlers}:
         if not isinstance(handler.formatter, SafeFormatter):
-            handler.setFormatter(SafeFormatter(handler.formatter or logging.Formatter()))
+            handler.setFormatter(SafeFormatter(handler.formatter or logging.Formatter(), conf))
         if native:
             # A green lock cannot be shared with the native threads of offload; oslo.log's pipe can,
             # but forked workers would share it too, and one killed while holding it stops them all.

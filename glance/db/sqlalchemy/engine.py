@@ -47,6 +47,7 @@ class Database:
 
     :param conf: object with the ``[database]`` options as ``conf.database.<name>``
     :param patient: no limit on how long a statement may take (maintenance programs)
+    :ivar common_filters: filters of lists that many images met, and until when that counts (``listing``)
     """
 
     def __init__(self, conf: Any, *, patient: bool = False) -> None:
@@ -55,6 +56,7 @@ class Database:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._indexes: frozenset[str] | None = None
+        self.common_filters: dict[tuple[Any, ...], float] = {}
 
     @property
     def engine(self) -> Engine:
@@ -76,11 +78,11 @@ class Database:
         if engine is not None:
             engine.dispose(close=not forked)
 
-    def has_index(self, conn: Connection, name: str) -> bool:
-        """Whether table ``images`` has the index, so that MariaDB may be told to use it; looked up once."""
+    def image_indexes(self, conn: Connection) -> frozenset[str]:
+        """Names of the indexes of table ``images``, so that MariaDB may be told to use one; looked up once."""
         if self._indexes is None:
             self._indexes = frozenset(str(index["name"]) for index in sa.inspect(conn).get_indexes("images"))
-        return name in self._indexes
+        return self._indexes
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[Connection]:

@@ -11,6 +11,7 @@ which reads about as many rows as it returns:
 4. the children of the page's images.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,10 +26,11 @@ from glance.db.sqlalchemy.images import Image, hide_locations
 from glance.db.sqlalchemy.paging import Order
 from glance.images.model import MAX_INT
 
+_COMMON_SECONDS = 60.0
+_COMMON_FILTERS = 1000
 _COMMON_STATUSES = frozenset(("active", "deleted"))
 _TEXTS = frozenset(("name", "status", "container_format", "disk_format"))
 _NUMBERS = {"min_ram": MAX_INT, "min_disk": MAX_INT, "size_min": MAX_BIGINT, "size_max": MAX_BIGINT}
-_HINTS = ("created_at_image_idx", "gx_images_visibility", "gx_images_owner")
 
 
 def image_get_all(
@@ -126,20 +128,32 @@ def _rows(
 
 def _plan(conn: Connection, shape: selecting.Shape, values: Mapping[str, Any]) -> selecting.Plan | None:
     """How to find the page; None: nothing can match."""
-    probe = selecting.probe(shape)
-    counts = [] if probe is None else list(conn.execute(probe, values).one())
-    shared = counts.pop() if shape.owned else 0
-    fewest = min(zip(counts, shape.selective, strict=True), default=(selecting.FEW + 1, None))
-    if fewest[0] == 0:
+    common = database().common_filters
+    keys = {name: _filter_key(name, values) for name in shape.selective}
+    # What was common may have become rare: a walk then takes longer, and finds the same.
+    known = frozenset(name for name, key in keys.items() if common.get(key, 0.0) > time.monotonic())
+    probe = selecting.probe(shape, known)
+    counts = dict.fromkeys(known, selecting.FEW + 1)
+    if probe is not None:
+        counts.update(conn.execute(probe, values).one()._mapping)
+    shared = counts.get("shared", 0)
+    few = min(shape.selective, key=counts.__getitem__, default=None)
+    if few is not None and counts[few] == 0:
         return None
-    hints: frozenset[str] = frozenset()
-    if shape.dialect == "mysql":
-        hints = frozenset(name for name in _HINTS if database().has_index(conn, name))
+    if len(common) > _COMMON_FILTERS:
+        common.clear()
+    common.update({keys[name]: time.monotonic() + _COMMON_SECONDS for name in keys if counts[name] > selecting.FEW})
     return selecting.Plan(
-        fewest[1] if fewest[0] <= selecting.FEW else None,
-        None if shared > selecting.FEW else shared > 0,
-        hints,
+        few=few if few is not None and counts[few] <= selecting.FEW else None,
+        shared=None if shared > selecting.FEW else shared > 0,
+        hints=database().image_indexes(conn) & selecting.HINTS if shape.dialect == "mysql" else frozenset(),
     )
+
+
+def _filter_key(name: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    if name.startswith("property"):
+        return "property", values[f"{name}_name"], values[f"{name}_value"]
+    return name, values[name.replace("-", "_")]
 
 
 class _Wanted:

@@ -5,6 +5,7 @@ one takes longer than running it.
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -16,6 +17,13 @@ from glance.db.sqlalchemy.paging import Group
 FEW = 1000
 """Up to so many images that meet a filter are fetched and sorted; more are found by a walk."""
 _SHAPES = 256
+
+_ALL = {"created_at": "created_at_image_idx", "updated_at": "gx_images_updated", "name": "gx_images_name"}
+_OWN = {"created_at": "gx_images_owner", "name": "gx_images_owner_name"}
+_OF_VISIBILITY = {"created_at": "gx_images_visibility", "name": "gx_images_visibility_name"}
+"""By first sort key the index that has all images, an owner's, or those of a visibility in that order."""
+HINTS = frozenset((*_ALL.values(), *_OWN.values(), *_OF_VISIBILITY.values()))
+"""Indexes that a plan may name."""
 
 _LIMIT: sa.BindParameter[int] = sa.bindparam("limit", type_=sa.Integer)
 _PUBLIC = images.c.visibility == "public"
@@ -56,7 +64,7 @@ class Plan(NamedTuple):
 
     :ivar few: the selective filter to begin with, None: walk
     :ivar shared: how many images are shared with the caller: none (False), few (True), or many (None)
-    :ivar hints: names of indexes that MariaDB is told to use
+    :ivar hints: those of ``HINTS`` that exist and that MariaDB may be told to use
     """
 
     few: str | None
@@ -65,19 +73,23 @@ class Plan(NamedTuple):
 
 
 @functools.lru_cache(_SHAPES)
-def probe(shape: Shape) -> sa.Select | None:
-    """One row: for each selective filter, then for the memberships, how many images; counted to ``FEW`` + 1."""
-    queries = [_ids(shape, name) for name in shape.selective]
+def probe(shape: Shape, common: frozenset[str]) -> sa.Select | None:
+    """One row that says by name how many images meet each selective filter, counted to ``FEW`` + 1.
+
+    ``shared`` says likewise how many are shared with the owner.  None: there is nothing to count.
+
+    :param common: filters that need no counting, because many images met them a while ago
+    """
+    counted = {name: _ids(shape, name) for name in shape.selective if name not in common}
     if shape.owned:
-        queries.append(sa.select(image_members.c.image_id.label("id")).where(*_membership(shape)))
-    if not queries:
+        counted["shared"] = _memberships(shape)
+    if not counted:
         return None
-    return sa.select(
-        *(
-            sa.select(sa.func.count()).select_from(query.limit(FEW + 1).subquery()).scalar_subquery()
-            for query in queries
-        )
+    counts = (
+        sa.select(sa.func.count()).select_from(ids.limit(FEW + 1).subquery()).scalar_subquery().label(name)
+        for name, ids in counted.items()
     )
+    return sa.select(*counts)
 
 
 @functools.lru_cache(_SHAPES)
@@ -88,27 +100,27 @@ def page(shape: Shape, plan: Plan, group: Group) -> sa.Select:
     if plan.few is not None:
         return _among(shape, _ids(shape, plan.few), [*conditions, *_visible(shape)], group)
     if not shape.limited:
-        return _walk([*conditions], group, plan, "created_at_image_idx")
-    walks = [_walk([_PUBLIC, *conditions], group, plan, "gx_images_visibility")]
+        return _walk(conditions, group, plan, _ALL)
+    walks = [_walk([_PUBLIC, *conditions], group, plan, _OF_VISIBILITY)]
     if shape.owned:
-        walks.append(_walk([_own(shape), *conditions], group, plan, "gx_images_owner"))
+        walks.append(_walk([_own(shape), *conditions], group, plan, _OWN))
         with_me = [images.c.visibility == "shared", *conditions]
         if plan.shared is None:
-            walks.append(_walk([*with_me, _shared(shape)], group, plan, "gx_images_visibility"))
+            walks.append(_walk([*with_me, _shared(shape)], group, plan, _OF_VISIBILITY))
         elif plan.shared:
-            memberships = sa.select(image_members.c.image_id.label("id")).where(*_membership(shape))
-            walks.append(_among(shape, memberships, with_me, group))
+            walks.append(_among(shape, _memberships(shape), with_me, group))
     return _merge(walks, group)
 
 
 # --- statements ------------------------------------------------------------------
 
 
-def _walk(conditions: list[sa.ColumnElement[bool]], group: Group, plan: Plan, index: str) -> sa.Select:
+def _walk(conditions: list[sa.ColumnElement[bool]], group: Group, plan: Plan, indexes: Mapping[str, str]) -> sa.Select:
     """Rows along an index of the order, until there are enough."""
     statement = sa.select(images).where(*conditions, *group.conditions())
     # Left alone, MariaDB finds the other columns of the index and reads all rows up to the marker.
-    if group.first == "created_at" and index in plan.hints:
+    index = indexes.get(group.first)
+    if index in plan.hints:
         statement = statement.with_hint(images, f"FORCE INDEX ({index})", "mysql")
     return statement.order_by(*group.order_by(images)).limit(_LIMIT)
 
@@ -202,6 +214,10 @@ def _own(shape: Shape) -> sa.ColumnElement[bool]:
 
 def _shared(shape: Shape) -> sa.ColumnElement[bool]:
     return sa.exists().where(image_members.c.image_id == images.c.id, *_membership(shape))
+
+
+def _memberships(shape: Shape) -> sa.Select:
+    return sa.select(image_members.c.image_id.label("id")).where(*_membership(shape))
 
 
 def _membership(shape: Shape) -> list[sa.ColumnElement[bool]]:

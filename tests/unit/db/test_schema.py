@@ -81,7 +81,7 @@ def test_the_indexes_of_each_engine(database):
     found = {name for table in described(database).values() for name, *_ in table["indexes"] if name.startswith("gx_")}
     expected = set(models.EXTRA_INDEXES)
     if database.engine.dialect.name == "mysql":
-        expected -= {"gx_images_created", "gx_images_updated"}
+        expected -= {"gx_images_created"}
     assert found == expected
 
 
