@@ -23,23 +23,31 @@ _FIXED_WHILE_STORED = ("size", "checksum")
 _STORED = ("active", "deactivated")
 
 
-def register(service: Service, context: RequestContext, image: Image, source: str | None = None) -> Image:
-    """Create the record of an image, without data.
+def check_create(service: Service, context: RequestContext, image: Image, source: str | None = None) -> None:
+    """Refuse a record that the caller may not create, before anything is done for it; settle its owner.
 
-    :param image: attributes as the caller gave them; one of no bytes becomes active at once
+    :param image: attributes as the caller gave them; only an administrator's may have another owner
     :param source: key of ``SOURCE_RULES``
     :raises Forbidden: policy or property protection
-    :raises ImagePropertyLimitExceeded, ImageCountQuotaExceeded:
-    :raises Duplicate: the id is taken
+    :raises ImagePropertyLimitExceeded:
     """
     access.require_writer(context)
-    if not context.is_admin or image.owner is None:
+    if not context.is_admin:
         image.owner = context.owner
     target = service.policy.image_target(context, image)
     for rule in ("add_image", *(["publicize_image"] if image.is_public else []), *SOURCE_RULES[source]):
         service.policy.enforce(context, rule, target)
     service.protections.check_create(context, image.properties)
     quota.check_properties(service.conf, image.properties)
+
+
+def register(service: Service, context: RequestContext, image: Image, source: str | None = None) -> Image:
+    """Create the record of an image that ``check_create`` let pass, without data.
+
+    :param source: None: an image of no bytes is complete, and becomes active
+    :raises ImageCountQuotaExceeded:
+    :raises Duplicate: the id is taken
+    """
     maximum = service.conf.user_image_count_quota or None
     created = service.catalog.create(context, image, max_count=maximum)
     service.notifier.info("image.create", notifications.image_payload(created))

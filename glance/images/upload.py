@@ -42,16 +42,17 @@ def store_image(
     :raises Conflict: another upload has the image; it is left alone
     :raises Invalid: size or checksum differ from what was announced
     :raises LimitExceeded: size cap, storage quota, full store
+    :raises Duplicate: the store has an object of that name; the image waits for data again
     :raises ImageGone: the image was deleted meanwhile
     :raises OSError: the client went away
     """
     with service.transfers.holding(context, image.id, failed_status) as name:
-        limits = quota.UploadLimits(service, context, image, size)
         service.notifier.info("image.prepare", notifications.image_payload(image))
         saving = service.catalog.update(
             context, image.id, {"status": "saving"}, from_status="queued", transfer=name
         )
         with _failing_to(service, context, image.id, failed_status):
+            limits = quota.UploadLimits(service, context, image, size)
             written = transfer.store_data(
                 driver, image.id, source, size, limit=limits.stream, hash_algo=service.conf.hashing_algorithm
             )
@@ -71,7 +72,11 @@ def store_image(
 def activate(
     service: Service, context: RequestContext, image_id: str, written: Written, *, max_usage: int | None
 ) -> Image:
-    """Make an image whose data is stored active.  :raises ImageGone: it was deleted meanwhile"""
+    """Make an image whose data is stored active.
+
+    :raises ImageGone: it was deleted meanwhile
+    :raises Conflict: somebody else changed its status
+    """
     changes = {
         "status": "active",
         "size": written.size,
@@ -88,6 +93,8 @@ def activate(
             image = service.catalog.get(context, image_id)
             if image.status == "active" and written.uri in (location.url for location in image.locations):
                 return image
+            if not image.deleted:
+                raise exception.Conflict() from error
         raise exception.ImageGone(image_id=image_id) from error
 
 
@@ -113,6 +120,8 @@ def _failing_to(service: Service, context: RequestContext, image_id: str, status
     except exception.ImageGone:
         raise
     except BaseException as error:
+        if isinstance(error, exception.Duplicate):
+            status = "queued"
         if isinstance(error, exception.GlanceException):
             service.notifier.error("image.upload", str(error))
         LOG.warning("Upload of image %s failed: %s", image_id, type(error).__name__)

@@ -5,8 +5,11 @@ format that differs in a row says so where it calls ``to_http``.
 """
 
 import logging
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import webob.exc
+from webob.acceptparse import create_accept_header
 
 from glance.common import exception
 
@@ -48,3 +51,14 @@ def to_http(error: Exception) -> webob.exc.WSGIHTTPException:
         return answer
     LOG.exception("Unexpected error")
     return webob.exc.HTTPInternalServerError()
+
+
+def send(
+    answer: webob.exc.WSGIHTTPException, environ: dict[str, Any], start_response: Callable[..., Any]
+) -> Iterable[bytes]:
+    """Send an error in the form that the caller accepts: HTML or text, from v2 also JSON (v1-api.md §3, v2-images.md §2)."""
+    if not (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).startswith("/v2/"):
+        accepted = create_accept_header(environ.get("HTTP_ACCEPT", ""))  # WebOb itself would offer JSON as well
+        form = "text/html" if accepted.acceptable_offers(["text/html"]) else "text/plain"
+        environ = {**environ, "HTTP_ACCEPT": form}
+    return answer(environ, start_response)

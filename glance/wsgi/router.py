@@ -15,6 +15,7 @@ import webob
 import webob.exc
 
 from glance.wsgi import errors
+from glance.wsgi.client_stream import ClientGone, MalformedBody
 
 Handler = Callable[..., webob.Response]
 KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH")
@@ -75,10 +76,13 @@ class Router:
         request = Request(environ)
         try:
             response = self._dispatch(request)
+        except (ClientGone, MalformedBody):  # the server knows what to do
+            raise
         except Exception as error:
-            response = errors.to_http(error)
-            if response.status_int == webob.exc.HTTPUnauthorized.code:
-                response.headers.setdefault("WWW-Authenticate", "Keystone")
+            answer = errors.to_http(error)
+            if answer.status_int == webob.exc.HTTPUnauthorized.code:
+                answer.headers.setdefault("WWW-Authenticate", "Keystone")
+            return errors.send(answer, environ, start_response)
         return response(environ, start_response)
 
     def _dispatch(self, request: Request) -> webob.Response:

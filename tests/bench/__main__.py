@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +26,9 @@ def main() -> int:
         except Unavailable as error:
             print(f"error: {error}", file=sys.stderr)
             code = 2
+        except subprocess.CalledProcessError as error:
+            print(f"error: {error}\n{error.stderr}", file=sys.stderr)
+            code = 1
         except RuntimeError as error:
             print(f"error: {error}", file=sys.stderr)
             code = 1

@@ -13,11 +13,10 @@ from tests.bench import clients
 from tests.bench.clients import Gate, Outcome
 from tests.bench.wire import MIB, TIMEOUT, Connection
 
-_BLOCK = memoryview(os.urandom(MIB))
-
-
 WRITE = "write 1 MiB blocks, fsync"
 RECEIVE = "receive on loopback"
+
+_BLOCK = memoryview(os.urandom(MIB))
 
 
 def costs(directory: Path, size: int) -> dict[str, Callable[[], Outcome]]:

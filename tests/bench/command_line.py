@@ -15,8 +15,8 @@ It starts everything itself on 127.0.0.1 and stops it again; nothing else is tou
 _TEACHING = """\
 scenarios (default: all)
   upload      one client sends --size of noise into a file store: API v1, 2 workers, with hashing_algorithm sha512 and
-              sha256 (v1 adds md5).  Beside it hashing alone, each function in a thread; above
-              it writing (with fsync) and receiving alone.
+              sha256 (v1 adds md5).  Beside it hashing alone, each function in a thread; above it writing (with
+              fsync, through the page cache) and receiving alone.
   download    1 and 8 clients fetch one image of --size.  Beside it nginx (2 workers, sendfile) with the same file.
   list, show, create
               4 clients repeat GET /v1/images/detail?limit=25, HEAD /v1/images/ID, POST /v1/images (no data); images
@@ -39,7 +39,7 @@ downloads are discarded in the kernel (recv with MSG_TRUNC).  Each client is a p
 connection (upstream closes it after each answer).
 
 examples
-  python -m tests.bench                                  everything but upstream, about four minutes
+  python -m tests.bench                                  everything but upstream, four to six minutes
   python -m tests.bench --peer --json figures.json       with upstream, installed once into ~/.cache/glance-bench
   python -m tests.bench list show --database sqlite      two requests, one database
   python -m tests.bench upload --size 4GiB --rounds 1    one long upload

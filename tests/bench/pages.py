@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -171,7 +172,7 @@ def _median(filled: Filled, caller: str, name: str, rounds: int) -> float:
     with _configured(filled.conf):
         for turn in range(5):
             ask(turn)
-        return statistics.median(_milliseconds(lambda turn=turn: ask(turn)) for turn in range(5, 5 + rounds))
+        return statistics.median(_milliseconds(partial(ask, turn)) for turn in range(5, 5 + rounds))
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from oslo_config import cfg
 
 from glance.common.config import CONF
 from glance.context import RequestContext
+from glance.wsgi import errors
 
 
 class _Base:
@@ -41,7 +42,7 @@ class _Base:
             request_id = self._request_id(environ)
             environ["glance.context"] = self._context(environ, request_id)
         except webob.exc.HTTPException as answer:
-            return answer(environ, start_response)
+            return errors.send(answer, environ, start_response)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             headers.append(("x-openstack-request-id", request_id))

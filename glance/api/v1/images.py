@@ -55,7 +55,7 @@ class Images:
         if modified:
             response.headers["Last-Modified"] = format_datetime(modified).replace("-0000", "GMT")
         response.headers["Cache-Control"] = "public, no-cache" if image.is_public else "private"
-        if image.checksum and request.environ.get("HTTP_IF_NONE_MATCH", "").strip(' "') == image.checksum:
+        if image.checksum and image.checksum in request.if_none_match:
             return _not_modified(response)
         request.environ.setdefault("glance.on_finish", []).append(
             lambda sent: download.sent(self._service, request.context, image, sent, request.environ.get("REMOTE_ADDR"))
@@ -71,11 +71,12 @@ class Images:
         self._check(request, sent)
         attributes = _to_store(sent, source)
         _pair(attributes)
+        image = Image(**{"owner": context.owner, **attributes}, properties=sent.properties)
+        lifecycle.check_create(service, context, image, source)
         if source == "copy":
-            attributes["size"] = external.source_size(service, sent.copy_from)
+            image.size = external.source_size(service, sent.copy_from)
         found = external.source_size(service, sent.location) if source == "location" else None
         driver = self._driver(sent, source)
-        image = Image(**attributes, properties=sent.properties)
         created = lifecycle.register(service, context, image, source)
         created = self._give_data(request, sent, created, source, driver, found)
         response = _image_response(created, 201)

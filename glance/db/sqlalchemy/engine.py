@@ -20,7 +20,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine
 
 from glance.common import exception
-from glance.common.offload import offload
+from glance.common.offload import is_green, offload
 from glance.db.sqlalchemy import errors
 
 LOG = logging.getLogger(__name__)
@@ -244,6 +244,8 @@ def _create(options: Any, patient: bool) -> Engine:
         raise exception.ConfigurationError(
             f"The driver for {url.drivername} databases is not installed{remedy}"
         ) from None
+    if dialect == "postgresql" and is_green() and not patient:
+        _limit_waits()
     event.listen(engine, "connect", _Session(dialect, options))
     if dialect != "sqlite":
         event.listen(engine, "checkin", _note_use)
@@ -277,6 +279,22 @@ def _connect_args(url: URL, dialect: str, patient: bool) -> dict[str, Any]:
         if not patient:
             arguments["read_timeout"] = arguments["write_timeout"] = _ANSWER_TIMEOUT
     return {name: value for name, value in arguments.items() if name not in url.query}
+
+
+def _limit_waits() -> None:
+    """Let no green thread wait for ever for a PostgreSQL that has stopped to answer (eventlet's own callback does)."""
+    import psycopg2
+    from eventlet.hubs import trampoline
+    from psycopg2 import extensions
+
+    def wait(raw: Any) -> None:
+        while (state := raw.poll()) != extensions.POLL_OK:
+            # SQLAlchemy takes this text for a broken connection and throws it away.
+            silence = psycopg2.OperationalError("could not receive data from server: no answer")
+            awaited = {"read": True} if state == extensions.POLL_READ else {"write": True}
+            trampoline(raw.fileno(), timeout=_ANSWER_TIMEOUT, timeout_exc=silence, **awaited)
+
+    extensions.set_wait_callback(wait)
 
 
 class _Session:

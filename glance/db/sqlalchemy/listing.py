@@ -28,6 +28,8 @@ from glance.images.model import MAX_INT
 
 _COMMON_SECONDS = 60.0
 _COMMON_FILTERS = 1000
+_MAX_PROPERTIES = 30
+"""Each is one more table in the statement; MariaDB joins 61 at most."""
 _COMMON_STATUSES = frozenset(("active", "deleted"))
 _TEXTS = frozenset(("name", "status", "container_format", "disk_format"))
 _NUMBERS = {"min_ram": MAX_INT, "min_disk": MAX_INT, "size_min": MAX_BIGINT, "size_max": MAX_BIGINT}
@@ -68,6 +70,7 @@ def image_get_all(
         limit = MAX_INT
     elif isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
         raise exception.Invalid("The limit must be a non-negative integer.")
+    limit = min(limit, MAX_INT)
     limited = admin_as_user or not context.is_admin
     wanted.values.update(owner=context.owner, member_status=member_status)
 
@@ -113,7 +116,7 @@ def _rows(
     values: Mapping[str, Any],
     limit: int,
 ) -> list[Image]:
-    plan = _plan(conn, shape, values)
+    plan = _plan(conn, shape, order.first, values)
     if plan is None:
         return []
     found: list[Image] = []
@@ -126,13 +129,13 @@ def _rows(
     return found
 
 
-def _plan(conn: Connection, shape: selecting.Shape, values: Mapping[str, Any]) -> selecting.Plan | None:
+def _plan(conn: Connection, shape: selecting.Shape, first_key: str, values: Mapping[str, Any]) -> selecting.Plan | None:
     """How to find the page; None: nothing can match."""
     common = database().common_filters
     keys = {name: _filter_key(name, values) for name in shape.selective}
     # What was common may have become rare: a walk then takes longer, and finds the same.
     known = frozenset(name for name, key in keys.items() if common.get(key, 0.0) > time.monotonic())
-    probe = selecting.probe(shape, known)
+    probe = selecting.probe(shape, known, first_key)
     counts = dict.fromkeys(known, selecting.FEW + 1)
     if probe is not None:
         counts.update(conn.execute(probe, values).one()._mapping)
@@ -146,6 +149,7 @@ def _plan(conn: Connection, shape: selecting.Shape, values: Mapping[str, Any]) -
     return selecting.Plan(
         few=few if few is not None and counts[few] <= selecting.FEW else None,
         shared=None if shared > selecting.FEW else shared > 0,
+        many_own=bool(counts.get("own")),
         hints=database().image_indexes(conn) & selecting.HINTS if shape.dialect == "mysql" else frozenset(),
     )
 
@@ -177,7 +181,10 @@ class _Wanted:
         self.hidden: bool | None = filters.get("os_hidden", None if self.deleted else False)
         for name in sorted(filters.keys() - {"deleted", "os_hidden", "properties"}):
             self._add(name, filters[name])
-        for number, (name, value) in enumerate((filters.get("properties") or {}).items()):
+        properties = filters.get("properties") or {}
+        if len(properties) > _MAX_PROPERTIES:
+            raise exception.Invalid(f"At most {_MAX_PROPERTIES} properties can be filtered on at once.")
+        for number, (name, value) in enumerate(properties.items()):
             self._require_storable(name)
             self._require_storable(value)
             self.selective.append(f"property{number}")

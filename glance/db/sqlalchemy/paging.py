@@ -102,6 +102,11 @@ class Order:
             chosen.setdefault(key, directions[-1])
         self._keys: Keys = tuple(chosen.items())
 
+    @property
+    def first(self) -> str:
+        """The key that orders the list before all others."""
+        return self._keys[0][0]
+
     def groups(self, marker: Mapping[str, Any] | None) -> list[Group]:
         """The parts of the list that follow ``marker`` (an image row; None: from the start), in order."""
         first, direction = self._keys[0]

@@ -16,6 +16,8 @@ from glance.db.sqlalchemy.paging import Group
 
 FEW = 1000
 """Up to so many images that meet a filter are fetched and sorted; more are found by a walk."""
+_SORTED = 5000
+"""Up to so many images of an owner are sorted where no index has them in order."""
 _SHAPES = 256
 
 _ALL = {"created_at": "created_at_image_idx", "updated_at": "gx_images_updated", "name": "gx_images_name"}
@@ -64,32 +66,34 @@ class Plan(NamedTuple):
 
     :ivar few: the selective filter to begin with, None: walk
     :ivar shared: how many images are shared with the caller: none (False), few (True), or many (None)
+    :ivar many_own: the caller owns so many that they are not sorted, but met on a walk through all images
     :ivar hints: those of ``HINTS`` that exist and that MariaDB may be told to use
     """
 
     few: str | None
     shared: bool | None
+    many_own: bool
     hints: frozenset[str]
 
 
 @functools.lru_cache(_SHAPES)
-def probe(shape: Shape, common: frozenset[str]) -> sa.Select | None:
+def probe(shape: Shape, common: frozenset[str], first_key: str) -> sa.Select | None:
     """One row that says by name how many images meet each selective filter, counted to ``FEW`` + 1.
 
-    ``shared`` says likewise how many are shared with the owner.  None: there is nothing to count.
+    ``shared`` says likewise how many are shared with the owner, and ``own`` whether it owns many, if no index
+    has its images in the order of ``first_key``.  None: there is nothing to ask.
 
     :param common: filters that need no counting, because many images met them a while ago
     """
-    counted = {name: _ids(shape, name) for name in shape.selective if name not in common}
+    columns: list[sa.ColumnElement[Any]] = [
+        _count(_ids(shape, name), FEW).label(name) for name in shape.selective if name not in common
+    ]
     if shape.owned:
-        counted["shared"] = _memberships(shape)
-    if not counted:
-        return None
-    counts = (
-        sa.select(sa.func.count()).select_from(ids.limit(FEW + 1).subquery()).scalar_subquery().label(name)
-        for name, ids in counted.items()
-    )
-    return sa.select(*counts)
+        columns.append(_count(_memberships(shape), FEW).label("shared"))
+        if first_key in _ALL and first_key not in _OWN:
+            own = sa.select(images.c.id).where(_own(shape), images.c.deleted == sa.false())
+            columns.append((_count(own, _SORTED) > _SORTED).label("own"))
+    return sa.select(*columns) if columns else None
 
 
 @functools.lru_cache(_SHAPES)
@@ -103,7 +107,7 @@ def page(shape: Shape, plan: Plan, group: Group) -> sa.Select:
         return _walk(conditions, group, plan, _ALL)
     walks = [_walk([_PUBLIC, *conditions], group, plan, _OF_VISIBILITY)]
     if shape.owned:
-        walks.append(_walk([_own(shape), *conditions], group, plan, _OWN))
+        walks.append(_walk([_own(shape), *conditions], group, plan, _ALL if plan.many_own else _OWN))
         with_me = [images.c.visibility == "shared", *conditions]
         if plan.shared is None:
             walks.append(_walk([*with_me, _shared(shape)], group, plan, _OF_VISIBILITY))
@@ -113,6 +117,11 @@ def page(shape: Shape, plan: Plan, group: Group) -> sa.Select:
 
 
 # --- statements ------------------------------------------------------------------
+
+
+def _count(ids: sa.Select, limit: int) -> sa.ScalarSelect[int]:
+    """How many rows, counted no further than just above the limit."""
+    return sa.select(sa.func.count()).select_from(ids.limit(limit + 1).subquery()).scalar_subquery()
 
 
 def _walk(conditions: list[sa.ColumnElement[bool]], group: Group, plan: Plan, indexes: Mapping[str, str]) -> sa.Select:

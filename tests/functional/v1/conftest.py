@@ -104,6 +104,12 @@ def user(tenant: str) -> dict[str, str]:
 
 
 @pytest.fixture
+def admin() -> dict[str, str]:
+    """Headers of an administrator of a tenant of its own."""
+    return identity(uuid.uuid4().hex, "root", "admin")
+
+
+@pytest.fixture
 def other() -> dict[str, str]:
     """Headers of an ordinary user of yet another tenant."""
     return identity(uuid.uuid4().hex)

@@ -73,16 +73,16 @@ def test_service_catalog(trusted, user):
         ("DELETE", "/images/{id}/members/m"),
     ],
 )
-def test_anonymous_access_is_read_only(tuned, method, path):
-    image = tuned.create(DATA, headers=ADMIN, is_public="true")
+def test_anonymous_access_is_read_only(tuned, admin, method, path):
+    image = tuned.create(DATA, headers=admin, is_public="true")
     body = json.dumps({"memberships": []}) if path.endswith("members") else None
     answer = tuned.request(method, path.format(id=image["id"]), data=body)
     assert (answer.status_code, "Read-only access" in answer.text) == (403, True)
     assert tuned.request("GET", f"/images/{image['id']}").content == DATA
 
 
-def test_anonymous_access_sees_public_images_only(tuned, user):
-    public, private = tuned.create(headers=ADMIN, is_public="true"), tuned.create(headers=user)
+def test_anonymous_access_sees_public_images_only(tuned, admin, user):
+    public, private = tuned.create(headers=admin, is_public="true"), tuned.create(headers=user)
     assert tuned.request("HEAD", f"/images/{public['id']}").status_code == 200
     assert tuned.request("HEAD", f"/images/{private['id']}").status_code == 404
     listed = [image["id"] for image in tuned.request("GET", "/images?limit=1000").json()["images"]]

@@ -1,5 +1,6 @@
 """Lists: what is in them, filters, markers (v1-api.md §5.2, registry.md §3.1)."""
 
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import pytest
@@ -150,6 +151,43 @@ def test_property_filters(db, make, alice):
     assert found() == ["four", "three", "two", "one"]
 
 
+def test_many_property_filters_at_once(db, make, alice, monkeypatch):
+    properties = {f"p{number}": str(number) for number in range(30)}
+    make("all", properties=properties)
+    make("nearly", properties={**properties, "p29": "x"})
+    assert listed(db, alice, filters={"properties": properties}) == ["all"]
+    with pytest.raises(exception.Invalid, match="30"):
+        listed(db, alice, filters={"properties": {**properties, "one": "more"}})
+    with walking(monkeypatch):
+        make("again", properties=properties)
+        assert listed(db, alice, filters={"properties": properties}) == ["again", "all"]
+
+
+@contextmanager
+def walking(monkeypatch):
+    """As if there were more hits than are fetched at once."""
+    monkeypatch.setattr(selecting, "FEW", 1)
+    monkeypatch.setattr(selecting, "_SORTED", 1)
+    for cached in (selecting.page, selecting.probe):
+        cached.cache_clear()
+    try:
+        yield
+    finally:
+        monkeypatch.undo()
+        for cached in (selecting.page, selecting.probe):
+            cached.cache_clear()
+
+
+def test_what_was_common_may_become_rare(db, make, alice, monkeypatch):
+    for number in range(3):
+        make(str(number), properties={"p": "1"})
+    query = {"filters": {"properties": {"p": "1"}, "name": "1"}}
+    with walking(monkeypatch):
+        assert listed(db, alice, filters={"properties": {"p": "1"}}) == ["2", "1", "0"]
+        execute(models.image_properties.delete())
+        assert listed(db, alice, **query) == listed(db, alice, filters={"properties": {"p": "1"}}) == []
+
+
 def test_many_hits_are_found_by_walking(db, make, alice, admin, monkeypatch):
     """With more hits than are fetched at once, the same images in the same order."""
     queries = [
@@ -157,6 +195,7 @@ def test_many_hits_are_found_by_walking(db, make, alice, admin, monkeypatch):
         {"filters": {"properties": {"p": "1"}}},
         {"filters": {"properties": {"p": "1", "q": "2"}}},
         {"filters": {"status": "queued", "changes-since": START}},
+        {"sort_key": ["updated_at"]},
         {},
     ]
     for number in range(12):
@@ -178,14 +217,8 @@ def test_many_hits_are_found_by_walking(db, make, alice, admin, monkeypatch):
 
     few = all_answers()
     assert any(few)
-    monkeypatch.setattr(selecting, "FEW", 1)
-    for cached in (selecting.page, selecting.probe):
-        cached.cache_clear()
-    try:
+    with walking(monkeypatch):
         assert all_answers() == few
-    finally:
-        for cached in (selecting.page, selecting.probe):
-            cached.cache_clear()
 
 
 def test_changes_since_is_strict(db, make, alice):
