@@ -4,14 +4,17 @@ from glance.wsgi import eventlet_patch
 
 eventlet_patch.patch()
 
+import logging  # noqa: E402
 import sys  # noqa: E402
 
 from glance.common import config  # noqa: E402
 from glance.common.config import log  # noqa: E402
 from glance.db.sqlalchemy import engine  # noqa: E402
+from glance.db.sqlalchemy.migrations import sync  # noqa: E402
 from glance.wsgi import deploy  # noqa: E402
 from glance.wsgi.server import Server  # noqa: E402
 
+LOG = logging.getLogger(__name__)
 _PROGRAM = "glance-registry"
 
 
@@ -20,6 +23,8 @@ def main() -> int:
     with config.exit_on_error():
         conf = config.load(_PROGRAM)
         log.setup(conf)
+        if conf.db_auto_create:
+            sync.sync(engine.configure(conf), LOG.info)
         return Server(
             _PROGRAM,
             conf,

@@ -168,11 +168,17 @@ class ImageCountQuotaExceeded(LimitExceeded):
 
 
 class ImageMemberLimitExceeded(LimitExceeded):
-    message = "The limit has been exceeded on the number of allowed image members for this image. Attempted: {attempted}, Maximum: {maximum}"
+    message = (
+        "The limit has been exceeded on the number of allowed image members for this image. "
+        "Attempted: {attempted}, Maximum: {maximum}"
+    )
 
 
 class ImagePropertyLimitExceeded(LimitExceeded):
-    message = "The limit has been exceeded on the number of allowed image properties. Attempted: {attempted}, Maximum: {maximum}"
+    message = (
+        "The limit has been exceeded on the number of allowed image properties. "
+        "Attempted: {attempted}, Maximum: {maximum}"
+    )
 
 
 class ImageTagLimitExceeded(LimitExceeded):
@@ -182,7 +188,10 @@ class ImageTagLimitExceeded(LimitExceeded):
 
 
 class ImageLocationLimitExceeded(LimitExceeded):
-    message = "The limit has been exceeded on the number of allowed image locations. Attempted: {attempted}, Maximum: {maximum}"
+    message = (
+        "The limit has been exceeded on the number of allowed image locations. "
+        "Attempted: {attempted}, Maximum: {maximum}"
+    )
 
 
 # --- stores ------------------------------------------------------------------
@@ -296,7 +305,10 @@ class AuthUrlNotFound(GlanceException):
 
 
 class MultipleChoices(GlanceException):
-    message = "The request returned a 302 Multiple Choices. This generally means that you have not included a version indicator in a request URI."
+    message = (
+        "The request returned a 302 Multiple Choices. This generally means that you have not included "
+        "a version indicator in a request URI."
+    )
 
 
 class RedirectException(Exception):

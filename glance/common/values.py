@@ -1,7 +1,7 @@
 """Strict readings of the small values that headers, queries and bodies carry as text."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 from glance.common import exception
 
@@ -30,8 +30,12 @@ def non_negative_int(text: str, complaint: str, maximum: int = MAX_BIGINT) -> in
     return int(text)
 
 
-def parse_iso8601(text: str) -> datetime:
-    """Read an ISO 8601 time; aware if it names a zone.  :raises ValueError:"""
+def parse_time(text: str) -> datetime:
+    """Read an ISO 8601 time as naive UTC; without a zone it is UTC already.  :raises ValueError:"""
     if len(text) > 64:
         raise ValueError("too long")
-    return datetime.fromisoformat(text.strip().replace(" ", "T", 1) if "T" not in text else text.strip())
+    moment = datetime.fromisoformat(text.strip().replace(" ", "T", 1) if "T" not in text else text.strip())
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except OverflowError:
+        raise ValueError("before the first or after the last year") from None

@@ -175,7 +175,7 @@ def delete(service: Service, context: RequestContext, image_id: str) -> None:
             for location in locations:
                 _delete_data(service, image_id, location.url)
         except (exception.InUse, exception.Forbidden):
-            service.catalog.restore(context, image_id, image.status)
+            service.catalog.restore(context.elevated(), image_id, image.status)  # users have no undelete
             raise
         except exception.StoreUnavailable as error:
             LOG.warning("Data of deleted image %s is left to the scrubber: %s", image_id, error)

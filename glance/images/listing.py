@@ -1,13 +1,13 @@
 """The list query of the v1 API and of the registry's REST API (spec v1-api.md §5.2, registry.md §3.1)."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from oslo_config import cfg
 
 from glance.common import exception
-from glance.common.values import is_uuid_like, non_negative_int, parse_bool, parse_iso8601
+from glance.common.values import is_uuid_like, non_negative_int, parse_bool, parse_time
 from glance.context import RequestContext
 
 SORT_KEYS = ("id", "name", "status", "disk_format", "container_format", "size", "created_at", "updated_at")
@@ -60,10 +60,9 @@ def parse_query(
 
 def _changes_since(text: str) -> datetime:
     try:
-        moment = parse_iso8601(text)
+        return parse_time(text)
     except ValueError:
         raise exception.Invalid(f"Unrecognized changes-since value '{text}'; give an ISO 8601 time") from None
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def _is_public(text: str) -> bool | None:

@@ -48,9 +48,7 @@ def store_image(
     """
     with service.transfers.holding(context, image.id, failed_status) as name:
         service.notifier.info("image.prepare", notifications.image_payload(image))
-        saving = service.catalog.update(
-            context, image.id, {"status": "saving"}, from_status="queued", transfer=name
-        )
+        saving = service.catalog.update(context, image.id, {"status": "saving"}, from_status="queued", transfer=name)
         with _failing_to(service, context, image.id, failed_status):
             limits = quota.UploadLimits(service, context, image, size)
             written = transfer.store_data(

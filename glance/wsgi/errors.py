@@ -56,7 +56,10 @@ def to_http(error: Exception) -> webob.exc.WSGIHTTPException:
 def send(
     answer: webob.exc.WSGIHTTPException, environ: dict[str, Any], start_response: Callable[..., Any]
 ) -> Iterable[bytes]:
-    """Send an error in the form that the caller accepts: HTML or text, from v2 also JSON (v1-api.md §3, v2-images.md §2)."""
+    """Send an error in the form that the caller accepts: HTML or text, from v2 also JSON.
+
+    Spec v1-api.md §3, v2-images.md §2.
+    """
     if not (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).startswith("/v2/"):
         accepted = create_accept_header(environ.get("HTTP_ACCEPT", ""))  # WebOb itself would offer JSON as well
         form = "text/html" if accepted.acceptable_offers(["text/html"]) else "text/plain"

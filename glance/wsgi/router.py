@@ -28,6 +28,14 @@ class Request(webob.Request):
     def context(self) -> Any:
         return self.environ["glance.context"]
 
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """The parameters in the URL, in their order.  :raises HTTPBadRequest: they are not UTF-8"""
+        try:
+            return list(self.GET.items())
+        except UnicodeDecodeError:
+            raise _not_utf8() from None
+
 
 @dataclass(frozen=True)
 class Route:
@@ -89,7 +97,7 @@ class Router:
         try:
             match = self._mapper.routematch(request.path_info or "/")
         except UnicodeDecodeError:
-            raise webob.exc.HTTPBadRequest(explanation="The URL is not UTF-8.") from None
+            raise _not_utf8() from None
         if match is None:
             raise self._unknown(request.method)
         variables = match[0]
@@ -108,6 +116,10 @@ class Router:
         if method in KNOWN_METHODS:
             return webob.exc.HTTPNotFound()
         return webob.exc.HTTPNotImplemented()
+
+
+def _not_utf8() -> webob.exc.HTTPBadRequest:
+    return webob.exc.HTTPBadRequest(explanation="The URL is not UTF-8.")
 
 
 def json_response(body: Any, status: int = 200, charset: bool = True) -> webob.Response:

@@ -18,7 +18,7 @@ from glance.common.offload import offload
 _TURN_BYTES = 16 << 20
 _TURN_SECONDS = 0.02
 _CALL_BYTES = 1 << 20
-_POLL_MILLISECONDS = 1
+_POLL_MILLISECONDS = 5
 
 _select = patcher.original("select")
 

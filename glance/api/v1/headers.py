@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import webob
 
 from glance.common import exception
-from glance.common.values import is_uuid_like, non_negative_int, parse_bool, parse_iso8601
+from glance.common.values import is_uuid_like, non_negative_int, parse_bool, parse_time
 from glance.images.model import MAX_INT
 
 _META = "HTTP_X_IMAGE_META_"
@@ -134,9 +134,8 @@ def _moment(name: str, value: str | None) -> datetime | None:
     if value is None:
         return None
     try:
-        moment = parse_iso8601(value)
-        moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    except (ValueError, OverflowError):
+        moment = parse_time(value)
+    except ValueError:
         raise exception.Invalid(f"Invalid time '{value}' for {name}; give an ISO 8601 time") from None
     if moment.year < _OLDEST_YEAR:
         raise exception.Invalid(f"Invalid time '{value}' for {name}; the year must be {_OLDEST_YEAR} or later")

@@ -37,7 +37,7 @@ class Images:
         return json_response({"images": images})
 
     def _page(self, request: Request) -> list[Image]:
-        query = listing.parse_query(request.GET.items(), request.context, self._service.conf)
+        query = listing.parse_query(request.query, request.context, self._service.conf)
         return lifecycle.page(self._service, request.context, query)
 
     def meta(self, request: Request, image_id: str) -> webob.Response:

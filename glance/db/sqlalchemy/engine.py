@@ -233,12 +233,11 @@ def _create(options: Any, patient: bool) -> Engine:
         "max_overflow": options.max_overflow,
         "pool_timeout": _ANSWER_TIMEOUT if options.pool_timeout is None else options.pool_timeout,
         "pool_use_lifo": True,
-        "connect_args": _connect_args(url, dialect, patient),
     }
     if options.connection_debug >= 50:
         arguments["echo"] = "debug" if options.connection_debug >= 100 else True
     try:
-        engine = sa.create_engine(url, **arguments)
+        engine = sa.create_engine(url, connect_args=_connect_args(url, dialect, patient), **arguments)
     except (ModuleNotFoundError, exc.NoSuchModuleError):
         remedy = f": pip install 'glance-classic[{_DRIVERS[dialect][1]}]'" if dialect in _DRIVERS else ""
         raise exception.ConfigurationError(
@@ -276,9 +275,32 @@ def _connect_args(url: URL, dialect: str, patient: bool) -> dict[str, Any]:
     arguments: dict[str, Any] = {"connect_timeout": _CONNECT_TIMEOUT}
     if url.drivername == "mysql+pymysql":
         arguments["charset"] = "utf8mb4"
+        arguments["conv"] = _mysql_conversions()
+        if _is_local(url) and not any(name.startswith("ssl") for name in url.query):
+            # For the TLS that it then does not verify PyMySQL reads all certificate authorities,
+            # which keeps every other request waiting for 30 ms at each new connection.
+            arguments["ssl_disabled"] = True
         if not patient:
             arguments["read_timeout"] = arguments["write_timeout"] = _ANSWER_TIMEOUT
     return {name: value for name, value in arguments.items() if name not in url.query}
+
+
+def _is_local(url: URL) -> bool:
+    return "unix_socket" in url.query or url.host in ("localhost", "127.0.0.1", "::1")
+
+
+def _mysql_conversions() -> dict[Any, Any]:
+    """PyMySQL's, with a reader of times that takes a tenth of the time for those that are whole."""
+    from pymysql import converters
+    from pymysql.constants import FIELD_TYPE
+
+    def moment(text: str) -> Any:
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:  # 0000-00-00
+            return converters.convert_datetime(text)
+
+    return {**converters.conversions, FIELD_TYPE.DATETIME: moment, FIELD_TYPE.TIMESTAMP: moment}
 
 
 def _limit_waits() -> None:

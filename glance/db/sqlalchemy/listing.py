@@ -123,7 +123,8 @@ def _rows(
     for group in order.groups(marker):
         statement = selecting.page(shape, plan, group)
         result = conn.execute(statement, {**values, **order.bound(marker), "limit": limit - len(found)})
-        found += [dict(row._mapping) for row in result]
+        names = tuple(result.keys())
+        found += [dict(zip(names, row, strict=True)) for row in result]
         if len(found) >= limit:
             break
     return found

@@ -21,6 +21,7 @@ QUOTA = 8192
 MEMBERS = 2
 PROPERTIES = 3
 RECORDS = 6
+PAGE, PAGE_MAX = 3, 5
 PUBLIC_ENDPOINT = "https://images.example.com:8443"
 
 POLICY = """\
@@ -91,6 +92,24 @@ def wait_for_status(deployment: Deployment, image_id: str, *statuses: str) -> st
     )
 
 
+def listed(deployment: Deployment, caller: dict[str, str], **query: Any) -> list[dict[str, Any]]:
+    """The caller's own images as its detailed list shows them."""
+    answer = deployment.request("GET", "/images/detail", headers=caller, params={"limit": 1000} | query)
+    assert answer.status_code == 200, answer.text
+    return [image for image in answer.json()["images"] if image["owner"] == caller["X-Tenant-Id"]]
+
+
+def set_status(deployment: Deployment, image_id: str, status: str) -> None:
+    """Give a record a status that v1 cannot give it; one in saving is being filled by another host."""
+    if status == "saving":
+        now = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+        deployment.sql(
+            f"INSERT INTO glance_transfers (image_id, node, started, beat) VALUES (?, ?, {now}, {now})",
+            image_id, "killed@elsewhere:0:1:1",
+        )  # fmt: skip
+    deployment.sql("UPDATE images SET status = ? WHERE id = ?", status, image_id)
+
+
 @pytest.fixture
 def tenant() -> str:
     """A tenant that nobody else is: its lists hold what the test made."""
@@ -140,9 +159,8 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         "user_image_count_quota": RECORDS,
         "property_protection_file": directory / "protections.conf",
         "notifier_strategy": "logging",
-        "max_header_line": 32768,
-        "limit_param_default": 3,
-        "api_limit_max": 4,
+        "limit_param_default": PAGE,
+        "api_limit_max": PAGE_MAX,
         "oslo_policy": {"policy_file": directory / "policy.yaml"},
         "import_filtering_opts": {"allowed_hosts": "127.0.0.1"},
     }

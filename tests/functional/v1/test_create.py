@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from tests.functional.conftest import identity
-from tests.functional.v1.conftest import ADMIN, SIZE_CAP, status_of
+from tests.functional.v1.conftest import ADMIN, SIZE_CAP, listed, status_of
 from tests.functional.v1.raw import Conversation
 
 DISK = "ami ari aki vhd vhdx vmdk raw qcow2 vdi iso ploop".split()
@@ -90,8 +90,8 @@ def test_good_header(trusted, user, key, value, stored):
     assert answer.status_code == 201, answer.text
     image = answer.json()["image"]
     assert image[key] == stored
-    (listed,) = trusted.request("GET", "/images/detail", headers=user).json()["images"]
-    assert listed == image
+    (found,) = listed(trusted, user)
+    assert found == image
 
 
 def test_server_sets_the_other_times(noauth):

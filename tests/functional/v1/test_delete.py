@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from tests.functional.conftest import identity
-from tests.functional.v1.conftest import ADMIN, status_of
+from tests.functional.v1.conftest import ADMIN, listed, set_status, status_of
 
 DATA = b"data of the image"
 
@@ -24,7 +24,7 @@ def test_delete(trusted, user):
     for method in ("HEAD", "GET", "PUT", "DELETE"):
         assert trusted.request(method, path, headers=user).status_code == 404
     assert trusted.request("GET", path + "/members", headers=user).status_code == 404
-    assert trusted.request("GET", "/images", headers=user).json() == {"images": []}
+    assert listed(trusted, user) == []
     assert trusted.request("GET", "/shared-images/m", headers=user).json() == {"shared_images": []}
     for table in ("image_properties", "image_members", "image_locations"):
         assert trusted.sql(f"SELECT deleted FROM {table} WHERE image_id = ?", image["id"]) == [(1,)], table
@@ -45,7 +45,7 @@ def test_admins_still_see_the_record(trusted, user):
 @pytest.mark.parametrize("status", ["queued", "saving", "killed", "active"])
 def test_any_live_image(trusted, user, status):
     image = trusted.create(headers=user)
-    trusted.sql("UPDATE images SET status = ? WHERE id = ?", status, image["id"])
+    set_status(trusted, image["id"], status)
     assert delete(trusted, image["id"], user).status_code == 200
     assert status_of(trusted, image["id"]) == "deleted"
 
@@ -53,7 +53,7 @@ def test_any_live_image(trusted, user, status):
 @pytest.mark.parametrize("caller", ["user", "admin"])
 def test_deactivated_image(trusted, user, caller):
     image = trusted.create(DATA, headers=user)
-    trusted.sql("UPDATE images SET status = 'deactivated' WHERE id = ?", image["id"])
+    set_status(trusted, image["id"], "deactivated")
     assert delete(trusted, image["id"], user if caller == "user" else ADMIN).status_code == 200
     # An ordinary user is not told where the data lies: then the scrubber removes it.
     expected = ("deleted", []) if caller == "admin" else ("pending_delete", [image["id"]])

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.functional.conftest import identity
-from tests.functional.v1.conftest import ADMIN
+from tests.functional.v1.conftest import ADMIN, listed, set_status
 from tests.functional.v1.raw import Conversation
 
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -85,8 +85,8 @@ def test_anonymous_access_sees_public_images_only(tuned, admin, user):
     public, private = tuned.create(headers=admin, is_public="true"), tuned.create(headers=user)
     assert tuned.request("HEAD", f"/images/{public['id']}").status_code == 200
     assert tuned.request("HEAD", f"/images/{private['id']}").status_code == 404
-    listed = [image["id"] for image in tuned.request("GET", "/images?limit=1000").json()["images"]]
-    assert private["id"] not in listed
+    found = [image["id"] for image in tuned.request("GET", "/images?limit=1000").json()["images"]]
+    assert private["id"] not in found
 
 
 def test_noauth_is_an_admin_without_owner(noauth):
@@ -224,9 +224,10 @@ def test_json_of_a_full_record(trusted, user, tenant):
         "owner": tenant, "is_public": False, "protected": True, "deleted": False, "created_at": 0, "updated_at": 0,
         "deleted_at": None, "properties": {"a": "1", "empty": None},
     }  # fmt: skip
-    (listed,) = trusted.request("GET", "/images/detail", headers=user).json()["images"]
-    assert listed == created
-    (entry,) = trusted.request("GET", "/images", headers=user).json()["images"]
+    (found,) = listed(trusted, user)
+    assert found == created
+    summaries = trusted.request("GET", "/images?limit=1000", headers=user).json()["images"]
+    (entry,) = [entry for entry in summaries if entry["id"] == created["id"]]
     assert entry == {key: created[key] for key in SUMMARY}
     updated = trusted.request("PUT", f"/images/{created['id']}", headers=user | {"x-image-meta-name": "n"}).json()
     assert set(updated["image"]) == KEYS
@@ -390,7 +391,7 @@ def test_unchanged_data_is_304(trusted, user, other):
 def test_data_that_is_not_active(trusted, user):
     for status, shown in (("queued", 404), ("killed", 404), ("saving", 404), ("deactivated", 403)):
         image = trusted.create(DATA, headers=user)
-        trusted.sql("UPDATE images SET status = ? WHERE id = ?", status, image["id"])
+        set_status(trusted, image["id"], status)
         for asker in (user, ADMIN):
             answer = trusted.request("GET", f"/images/{image['id']}", headers=asker)
             assert answer.status_code == shown, status

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.functional.conftest import identity
-from tests.functional.v1.conftest import ADMIN, status_of
+from tests.functional.v1.conftest import ADMIN, listed, set_status, status_of
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 FORMATS = {"x-image-meta-disk_format": "raw", "x-image-meta-container_format": "bare"}
@@ -59,8 +59,7 @@ def test_empty_header_is_null(trusted, user):
 def test_bad_header_is_400(trusted, user, key, value):
     image = trusted.create(DATA, headers=user)
     assert put(trusted, image["id"], user, **{key: value}).status_code == 400
-    listed = trusted.request("GET", "/images/detail", headers=user).json()["images"]
-    assert listed == [image]
+    assert listed(trusted, user) == [image]
 
 
 def test_formats(noauth):
@@ -86,7 +85,7 @@ def test_id_and_status_are_fixed(trusted, user, caller):
 @pytest.mark.parametrize("status", ["active", "deactivated"])
 def test_size_and_checksum_of_stored_data(trusted, user, status):
     image = trusted.create(DATA, headers=user)
-    trusted.sql("UPDATE images SET status = ? WHERE id = ?", status, image["id"])
+    set_status(trusted, image["id"], status)
     assert put(trusted, image["id"], user, size=1).status_code == 403
     assert put(trusted, image["id"], user, checksum="0" * 32).status_code == 403
     same = changed(trusted, image["id"], user, size=image["size"], checksum=image["checksum"])
@@ -162,8 +161,8 @@ def test_properties(trusted, user, purge, properties):
     headers = {} if purge is None else {"x-glance-registry-purge-props": purge}
     after = changed(trusted, image["id"], user, headers=headers, property_b=20, property_C=3)
     assert after["properties"] == properties
-    (listed,) = trusted.request("GET", "/images/detail", headers=user).json()["images"]
-    assert listed["properties"] == properties
+    (found,) = listed(trusted, user)
+    assert found["properties"] == properties
 
 
 def test_no_property_headers_clear_them(trusted, user):
@@ -191,8 +190,8 @@ def test_concurrent_additions_both_survive(trusted, user):
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(add, range(4))) == [200] * 4
-    (listed,) = trusted.request("GET", "/images/detail", headers=user).json()["images"]
-    assert listed["properties"] == {f"p{number}": str(number) for number in range(4)}
+    (found,) = listed(trusted, user)
+    assert found["properties"] == {f"p{number}": str(number) for number in range(4)}
 
 
 # --- data -----------------------------------------------------------------------------
@@ -208,13 +207,13 @@ def test_data_into_a_queued_image(trusted, user):
 @pytest.mark.parametrize("status", ["active", "saving", "killed", "deactivated"])
 def test_data_into_another_image(trusted, user, status):
     image = trusted.create(headers=user)
-    trusted.sql("UPDATE images SET status = ? WHERE id = ?", status, image["id"])
+    set_status(trusted, image["id"], status)
     answer = put(trusted, image["id"], user, data=DATA, headers=OCTETS | FORMATS)
     assert (answer.status_code, "Cannot upload to an unqueued image" in answer.text) == (409, True)
     assert status_of(trusted, image["id"]) == status
     # Nothing else of the request was done either.
-    (listed,) = trusted.request("GET", "/images/detail?changes-since=2000-01-01", headers=user).json()["images"]
-    assert listed["disk_format"] is None
+    (found,) = listed(trusted, user, **{"changes-since": "2000-01-01"})
+    assert found["disk_format"] is None
 
 
 def test_zero_length_body_is_no_body(trusted, user):

@@ -35,7 +35,7 @@ class Images:
 
     def _page(self, request: Request, detail: str) -> list[dict[str, Any]]:
         context = request.context
-        query = listing.parse_query(request.GET.items(), context, self._conf, registry=True)
+        query = listing.parse_query(request.query, context, self._conf, registry=True)
         is_public = query["filters"].pop("is_public", None)
         return db.image_get_all(
             context,
@@ -96,7 +96,7 @@ class Images:
 
     def usage(self, request: Request) -> webob.Response:
         """Bytes that count against an owner's quota (an addition of this registry)."""
-        owner = request.GET.get("owner", "")
+        owner = dict(request.query).get("owner", "")
         if not request.context.is_admin and owner != request.context.owner:
             raise exception.Forbidden("Only its owner may ask what a tenant uses.")
         return json_response({"usage": db.user_get_storage_usage(request.context, owner)})

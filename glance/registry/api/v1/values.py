@@ -6,7 +6,7 @@ from typing import Any
 from oslo_config import cfg
 
 from glance.common import exception
-from glance.common.values import MAX_BIGINT, is_uuid_like, non_negative_int, parse_iso8601
+from glance.common.values import MAX_BIGINT, is_uuid_like, non_negative_int, parse_time
 from glance.context import RequestContext
 from glance.images import formats
 from glance.images.model import MAX_INT, STATUSES
@@ -113,7 +113,7 @@ def _integer(name: str, value: Any, maximum: int) -> int | None:
 
 def _moment(value: Any) -> datetime:
     try:
-        return parse_iso8601(value).replace(tzinfo=None)
+        return parse_time(value)
     except (ValueError, TypeError):
         raise exception.Invalid(f"Invalid time '{value}' for created_at") from None
 
