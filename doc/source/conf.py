@@ -3,7 +3,7 @@
 import glance
 
 project = "Glance, classic"
-copyright = "the Glance, classic contributors"  # noqa: A001
+copyright = "the Glance, classic contributors"
 version = release = glance.__version__
 extensions: list[str] = []
 html_theme = "alabaster"

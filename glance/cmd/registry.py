@@ -10,7 +10,6 @@ import sys  # noqa: E402
 from glance.common import config  # noqa: E402
 from glance.common.config import log  # noqa: E402
 from glance.db.sqlalchemy import engine  # noqa: E402
-from glance.db.sqlalchemy.migrations import sync  # noqa: E402
 from glance.wsgi import deploy  # noqa: E402
 from glance.wsgi.server import Server  # noqa: E402
 
@@ -24,6 +23,8 @@ def main() -> int:
         conf = config.load(_PROGRAM)
         log.setup(conf)
         if conf.db_auto_create:
+            from glance.db.sqlalchemy.migrations import sync
+
             sync.sync(engine.configure(conf), LOG.info)
         return Server(
             _PROGRAM,

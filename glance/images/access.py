@@ -36,7 +36,7 @@ def require_mutable(context: RequestContext, image: Image, verb: str) -> None:
 def require_sharable(context: RequestContext, image: Image, members: list[Member]) -> None:
     """Refuse a membership change (v1-api.md §8).
 
-    :param members: the memberships of the image that the caller may see
+    :param members: the memberships of the image, at least the caller's own
     :raises NotAuthenticated: the caller is nobody
     :raises ImageNotFound: neither admin, nor owner, nor a member with can_share
     """

@@ -6,7 +6,7 @@ from typing import Any
 from glance.common import exception
 from glance.context import RequestContext
 from glance.images import access, notifications, quota
-from glance.images.model import Image
+from glance.images.model import Image, Location
 from glance.images.service import Service
 
 LOG = logging.getLogger(__name__)
@@ -71,8 +71,10 @@ def load(service: Service, context: RequestContext, image_id: str) -> Image:
 
 
 def page(service: Service, context: RequestContext, query: dict[str, Any]) -> list[Image]:
-    """Return one page of images, without the properties the caller may not read."""
+    """Return one page of images, without the properties the caller may not read; none is found by such a one."""
     service.policy.enforce(context, "get_images", {})
+    if not all(service.protections.may(context, "read", name) for name in query["filters"].get("properties", ())):
+        return []
     images = service.catalog.page(context, query)
     for image in images:
         image.properties = service.protections.visible(context, image.properties)
@@ -123,7 +125,7 @@ def update(
     *,
     purge: bool,
 ) -> Image:
-    """Change attributes and properties of an image that ``check_update`` let pass.
+    """Change attributes and properties of an image that ``check_update`` let pass; return the whole image.
 
     :param properties: those the caller sent
     :param purge: whether they replace the whole set; properties that the caller cannot
@@ -136,12 +138,12 @@ def update(
     if not context.is_admin:
         changes.pop("owner", None)
     new = service.protections.merge_update(context, image.properties, properties, purge=purge)
-    quota.check_properties(service.conf, new)
+    if new.keys() - image.properties.keys():
+        quota.check_properties(service.conf, new)
     if new != image.properties:  # what is not purged is not sent: concurrent additions both survive
         changes["properties"] = new if purge else properties
     updated = service.catalog.update(context, image.id, changes, from_status=image.status, purge_properties=purge)
     service.notifier.info("image.update", notifications.image_payload(updated))
-    updated.properties = service.protections.visible(context, updated.properties)
     return updated
 
 
@@ -155,21 +157,7 @@ def delete(service: Service, context: RequestContext, image_id: str) -> None:
     :raises InUse: the store will not let the data go; the image is as before
     """
     access.require_writer(context)
-    image = service.catalog.get(context, image_id)
-    service.policy.enforce(context, "delete_image", service.policy.image_target(context, image))
-    if image.protected:
-        raise exception.ProtectedImageDelete(image_id=image.id)
-    if image.status == "pending_delete":
-        raise exception.Forbidden(f"Forbidden to delete a {image.status} image.")
-    if image.deleted:
-        raise exception.ImageNotFound(image_id=image.id)
-    access.require_mutable(context, image, "delete")
-    locations = [location for location in image.locations if location.status == "active"]
-    # The registry keeps the locations of a deactivated image from ordinary users: the scrubber sees them.
-    has_data = bool(locations) or image.status == "deactivated"
-    gone = service.catalog.destroy(
-        context, image_id, status="pending_delete" if has_data else "deleted", from_status=image.status
-    )
+    image, locations, gone = _delete_record(service, context, image_id)
     if locations and not service.conf.delayed_delete:
         try:
             for location in locations:
@@ -183,6 +171,35 @@ def delete(service: Service, context: RequestContext, image_id: str) -> None:
             service.catalog.finish_delete(context, image_id)
             gone.status = "deleted"
     service.notifier.info("image.delete", notifications.image_payload(gone))
+
+
+def _delete_record(
+    service: Service, context: RequestContext, image_id: str, tries: int = 5
+) -> tuple[Image, list[Location], Image]:
+    """Delete the record; return the image as it was, its live locations, and the image as it is.
+
+    :param tries: how often to look again when its status has changed since: an upload began or ended
+    """
+    image = service.catalog.get(context, image_id)
+    service.policy.enforce(context, "delete_image", service.policy.image_target(context, image))
+    if image.protected:
+        raise exception.ProtectedImageDelete(image_id=image.id)
+    if image.status == "pending_delete":
+        raise exception.Forbidden(f"Forbidden to delete a {image.status} image.")
+    if image.deleted:
+        raise exception.ImageNotFound(image_id=image.id)
+    access.require_mutable(context, image, "delete")
+    locations = [location for location in image.locations if location.status == "active"]
+    # The registry keeps the locations of a deactivated image from ordinary users: the scrubber sees them.
+    has_data = bool(locations) or image.status == "deactivated"
+    status = "pending_delete" if has_data else "deleted"
+    try:
+        gone = service.catalog.destroy(context, image_id, status=status, from_status=image.status)
+    except exception.Conflict:
+        if tries <= 1:
+            raise
+        return _delete_record(service, context, image_id, tries - 1)
+    return image, locations, gone
 
 
 def _delete_data(service: Service, image_id: str, url: str) -> None:

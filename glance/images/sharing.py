@@ -62,6 +62,6 @@ def _live(service: Service, context: RequestContext, image_id: str) -> Image:
 def _sharable(service: Service, context: RequestContext, image_id: str) -> list[Member]:
     access.require_writer(context)
     image = _live(service, context, image_id)
-    found = service.catalog.members(context, image_id)
+    found = service.catalog.members(context.elevated(), image_id)  # the quota counts those too that a member cannot see
     access.require_sharable(context, image, found)
     return found

@@ -24,6 +24,7 @@ _MOVED = {
     "glance.common.context:filter_factory": "glance.api.middleware.context:ContextMiddleware.factory",
     "glance.registry.server:app_factory": "glance.registry.api:API.factory",
     # libraries' filters with this service's configuration, and one that no longer works as a filter
+    "keystonemiddleware.auth_token:filter_factory": "glance.api.middleware.libraries:authtoken",
     "oslo_middleware.cors:filter_factory": "glance.api.middleware.libraries:cors",
     "oslo_middleware:CORS.factory": "glance.api.middleware.libraries:cors",
     "oslo_middleware:HTTPProxyToWSGI.factory": "glance.api.middleware.libraries:http_proxy_to_wsgi",
@@ -31,9 +32,9 @@ _MOVED = {
     "osprofiler.web:WsgiMiddleware.factory": "glance.api.middleware.libraries:osprofiler",
     "oslo_middleware:Healthcheck.factory": "glance.api.middleware.healthcheck:HealthcheckFilter.factory",
     "oslo_middleware.healthcheck:Healthcheck.factory": "glance.api.middleware.healthcheck:HealthcheckFilter.factory",
-    "keystone.middleware.auth_token:filter_factory": "keystonemiddleware.auth_token:filter_factory",
-    "keystone.middleware.glance_auth_token:filter_factory": "keystonemiddleware.auth_token:filter_factory",
-    "keystoneclient.middleware.auth_token:filter_factory": "keystonemiddleware.auth_token:filter_factory",
+    "keystone.middleware.auth_token:filter_factory": "glance.api.middleware.libraries:authtoken",
+    "keystone.middleware.glance_auth_token:filter_factory": "glance.api.middleware.libraries:authtoken",
+    "keystoneclient.middleware.auth_token:filter_factory": "glance.api.middleware.libraries:authtoken",
     # 2012: paste.*_factory = glance.common.wsgi:* with the class in glance.*_factory
     "glance.api.v1.router:API": "glance.api.v1.router:API.factory",
     "glance.api.v2.router:API": "glance.api.v2.router:API.factory",

@@ -178,8 +178,6 @@ def test_leftovers_of_a_crash_are_found_and_removed_by_the_tool(deploy):
     assert deployment.manage(*check, check=False).returncode == 0
 
 
-
-
 def test_glance_control_shutdown_lets_uploads_finish(deploy, tmp_path):
     deployment = deploy()
     deployment.api.stop()

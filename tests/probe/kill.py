@@ -87,9 +87,7 @@ def _run(deployment: Deployment, arguments: argparse.Namespace, moments: random.
     checks = []
     for number in range(1, arguments.rounds + 1):
         uploads = [Upload() for _ in range(UPLOADS)]
-        threads = [
-            threading.Thread(target=upload.run, args=(deployment.url, arguments.size_mib)) for upload in uploads
-        ]
+        threads = [threading.Thread(target=upload.run, args=(deployment.url, arguments.size_mib)) for upload in uploads]
         for thread in threads:
             thread.start()
         delay = moments.uniform(0, usual * 1.2)

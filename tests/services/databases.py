@@ -144,7 +144,13 @@ def mariadb_server() -> Iterator[DatabaseServer]:
         method = "--auth-root-authentication-method=normal"
         _prepare([install, "--no-defaults", method, "--skip-test-db", data, *as_root], directory)
         command = [daemon, "--no-defaults", data, f"--socket={directory}/socket", f"--pid-file={directory}/pid"]
-        command += [f"--port={port}", "--bind-address=127.0.0.1", f"--tmpdir={directory}", "--skip-name-resolve", *as_root]
+        command += [
+            f"--port={port}",
+            "--bind-address=127.0.0.1",
+            f"--tmpdir={directory}",
+            "--skip-name-resolve",
+            *as_root,
+        ]
         command += ["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M"]
         server = DatabaseServer(
             f"mysql+pymysql://root@localhost/?unix_socket={directory}/socket",

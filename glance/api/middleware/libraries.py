@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from glance.common.config import CONF
+from glance.common.config.auth import authtoken_settings
 
 Filter = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -35,6 +36,13 @@ def http_proxy_to_wsgi(global_conf: dict[str, str], **local_conf: str) -> Filter
     from oslo_middleware import HTTPProxyToWSGI
 
     return lambda application: HTTPProxyToWSGI(application, CONF)
+
+
+def authtoken(global_conf: dict[str, str], **local_conf: str) -> Filter:
+    """keystonemiddleware's token check, with the settings that the names of earlier years stand for."""
+    from keystonemiddleware import auth_token
+
+    return auth_token.filter_factory(global_conf, **local_conf, **authtoken_settings(CONF, local_conf))
 
 
 def osprofiler(global_conf: dict[str, str], **local_conf: str) -> Filter:

@@ -79,7 +79,7 @@ class Images:
         driver = self._driver(sent, source)
         created = lifecycle.register(service, context, image, source)
         created = self._give_data(request, sent, created, source, driver, found)
-        response = _image_response(created, 201)
+        response = self._answer(request, created, 201)
         response.headers["Location"] = f"{request.host_url}/v1/images/{created.id}"
         return response
 
@@ -100,7 +100,7 @@ class Images:
         purge = sent.purge_properties and source != "data"
         updated = lifecycle.update(service, context, image, attributes, sent.properties, purge=purge)
         updated = self._give_data(request, sent, updated, source, driver, found)
-        return _image_response(updated, 200)
+        return self._answer(request, updated, 200)
 
     def delete(self, request: Request, image_id: str) -> webob.Response:
         lifecycle.delete(self._service, request.context, image_id)
@@ -156,6 +156,13 @@ class Images:
             checksum=sent.attributes.get("checksum"),
         )  # fmt: skip
 
+    def _answer(self, request: Request, image: Image, status: int) -> webob.Response:
+        image.properties = self._service.protections.visible(request.context, image.properties)
+        response = json_response({"image": image_dict(image)}, status, charset=False)
+        if image.checksum:
+            response.headers["ETag"] = image.checksum
+        return response
+
 
 def _source(request: webob.Request, sent: headers.ImageHeaders) -> str | None:
     """Where the data is to come from: key of ``lifecycle.SOURCE_RULES``."""
@@ -186,13 +193,6 @@ def _to_store(sent: headers.ImageHeaders, source: str | None) -> dict[str, Any]:
     if source in ("data", "copy"):
         attributes.pop("checksum", None)
     return attributes
-
-
-def _image_response(image: Image, status: int) -> webob.Response:
-    response = json_response({"image": image_dict(image)}, status, charset=False)
-    if image.checksum:
-        response.headers["ETag"] = image.checksum
-    return response
 
 
 def _pair(attributes: dict[str, Any], image: Image | None = None) -> None:

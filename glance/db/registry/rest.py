@@ -197,7 +197,7 @@ class RestCatalog:
 
     def _identity(self, context: RequestContext) -> dict[str, str]:
         """Headers that say who asks (registry.md §5)."""
-        headers = {"X-Openstack-Request-ID": context.request_id}
+        headers = {"Accept": "application/json", "X-Openstack-Request-ID": context.request_id}
         if self._conf.use_user_token and context.auth_token:
             headers["X-Auth-Token"] = context.auth_token
         if self._conf.send_identity_headers:

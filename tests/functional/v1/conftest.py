@@ -19,7 +19,7 @@ PATIENCE = 30
 SIZE_CAP = 4096
 QUOTA = 8192
 MEMBERS = 2
-PROPERTIES = 3
+PROPERTIES = 5
 RECORDS = 6
 PAGE, PAGE_MAX = 3, 5
 PUBLIC_ENDPOINT = "https://images.example.com:8443"
@@ -162,7 +162,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         "limit_param_default": PAGE,
         "api_limit_max": PAGE_MAX,
         "oslo_policy": {"policy_file": directory / "policy.yaml"},
-        "import_filtering_opts": {"allowed_hosts": "127.0.0.1"},
+        "import_filtering_opts": {"allowed_hosts": "127.0.0.1", "fetch_deadline": 2},
     }
     deployment = Deployment(directory, api=api, registry={"allow_anonymous_access": True}, flavor="trusted-auth")
     yield deployment.start()

@@ -9,8 +9,8 @@ from tests.functional.conftest import identity
 from tests.functional.v1.conftest import ADMIN, SIZE_CAP, listed, status_of
 from tests.functional.v1.raw import Conversation
 
-DISK = "ami ari aki vhd vhdx vmdk raw qcow2 vdi iso ploop".split()
-CONTAINER = "ami ari aki bare ovf ova docker compressed".split()
+DISK = ["ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"]
+CONTAINER = ["ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"]
 AMAZON = ("ami", "ari", "aki")
 OCTETS = {"Content-Type": "application/octet-stream"}
 FORMATS = {"x-image-meta-disk_format": "raw", "x-image-meta-container_format": "bare"}

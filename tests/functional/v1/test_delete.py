@@ -1,6 +1,8 @@
 """Deleting images (spec v1-api.md §5.7)."""
 
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -133,3 +135,26 @@ def test_delayed_delete_without_location(tuned, user, size):
     image = tuned.create(headers=user, **({} if size is None else {"size": size}))
     assert delete(tuned, image["id"], user).status_code == 200
     assert status_of(tuned, image["id"]) == "deleted"
+
+
+def test_deletes_at_the_same_time(trusted, user):
+    """One of them deletes, the others find nothing; it is the same for an upload that ends meanwhile."""
+    upload = user | {
+        "x-image-meta-disk_format": "raw", "x-image-meta-container_format": "bare",
+        "Content-Type": "application/octet-stream",
+    }  # fmt: skip
+    for _ in range(3):
+        image = trusted.create(headers=user)
+        start = threading.Barrier(5)
+
+        def act(number, image=image, start=start):
+            start.wait()
+            if number == 0:
+                return trusted.request("PUT", f"/images/{image['id']}", headers=upload, data=DATA).status_code
+            return delete(trusted, image["id"], user).status_code
+
+        with ThreadPoolExecutor(5) as pool:
+            uploaded, *deleted = pool.map(act, range(5))
+        assert sorted(deleted) == [200, 404, 404, 404]
+        assert uploaded in (200, 404, 409, 412)
+        assert (status_of(trusted, image["id"]), trusted.files(image["id"])) == ("deleted", [])

@@ -17,9 +17,7 @@ DATA = b"data of the image"
 def put(deployment, image_id, caller=None, /, data=None, headers=None, **meta):
     """PUT to an image; keywords are x-image-meta-* headers (``property_x`` properties)."""
     sent = {f"x-image-meta-{key.replace('property_', 'property-', 1)}": str(value) for key, value in meta.items()}
-    return deployment.request(
-        "PUT", f"/images/{image_id}", data=data, headers=(caller or {}) | sent | (headers or {})
-    )
+    return deployment.request("PUT", f"/images/{image_id}", data=data, headers=(caller or {}) | sent | (headers or {}))
 
 
 def changed(deployment, *args, **kwargs):

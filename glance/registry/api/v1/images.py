@@ -54,8 +54,9 @@ class Images:
         context = request.context
         image = values.image_dict(context, db.image_get(context, image_id, detail=children.LIVE))
         response = json_response({"image": image})
-        public = {key: value for key, value in image.items() if not key.startswith("location")}
-        response.headerlist.extend(image_headers(public))
+        if request.environ.get("HTTP_ACCEPT") != "application/json":  # an API server reads the body alone
+            public = {key: value for key, value in image.items() if not key.startswith("location")}
+            response.headerlist.extend(image_headers(public))
         return response
 
     def create(self, request: Request) -> webob.Response:

@@ -41,7 +41,7 @@ class Members:
 
     def delete(self, request: Request, image_id: str, member: str) -> webob.Response:
         _require_sharable(request.context, image_id)
-        rows = db.image_member_find(request.context, image_id=image_id, member=member)
+        rows = db.image_member_find(request.context.elevated(), image_id=image_id, member=member)
         if not rows:
             raise exception.MemberNotFound(member=member)
         db.image_member_delete(request.context, rows[0]["id"])
