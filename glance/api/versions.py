@@ -45,7 +45,7 @@ class VersionsApp:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         request = webob.Request(environ)
-        asked_for = request.path_info.lstrip("/").split("/", 1)[0] == "versions"
+        asked_for = environ.get("PATH_INFO", "").lstrip("/").split("/", 1)[0] == "versions"
         response = json_response(document(self._conf, request.application_url), 200 if asked_for else 300)
         return response(environ, start_response)
 

@@ -35,23 +35,23 @@ def image_dict(image: Image) -> dict[str, Any]:
 def image_headers(image: dict[str, Any]) -> list[tuple[str, str]]:
     """The header form of the JSON form, null values left out."""
     headers = [
-        (f"x-image-meta-{key}", _header(value))
+        (f"x-image-meta-{key}", header_text(value))
         for key, value in image.items()
         if value is not None and key != "properties"
     ]
     headers += [
-        (f"x-image-meta-property-{_header(key)}", _header(value))
+        (f"x-image-meta-property-{header_text(key)}", header_text(value))
         for key, value in image["properties"].items()
         if value is not None
     ]
     if image["checksum"]:
-        headers.append(("ETag", image["checksum"]))
+        headers.append(("ETag", header_text(image["checksum"])))
     return headers
 
 
 _CONTROLS = dict.fromkeys([*range(32), 127], " ")
 
 
-def _header(value: object) -> str:
+def header_text(value: object) -> str:
     """Header text as WSGI wants it; a line break in a stored value must not start a new header."""
     return str(value).translate(_CONTROLS).encode("utf-8").decode("latin-1")

@@ -97,6 +97,7 @@ def _run(deployment: Deployment, arguments: argparse.Namespace, moments: random.
             deployment.api.process.kill()
             deployment.api.process.wait()
             deployment.api.start()
+            time.sleep(2)  # an orphan may have answered for the new parent, which binds only when it has gone
         else:
             os.kill(moments.choice(deployment.api.children()), signal.SIGKILL)
         killed = time.monotonic()

@@ -109,7 +109,7 @@ def _running(command: list[str], directory: Path, stop: signal.Signals, **owner)
             stderr=log,
             start_new_session=True,
             # A test run that is killed tears nothing down: then the kernel stops the server (PR_SET_PDEATHSIG).
-            preexec_fn=lambda: libc.prctl(1, stop),  # noqa: PLW1509
+            preexec_fn=lambda: libc.prctl(1, stop),
             **owner,
         )
     try:

@@ -58,6 +58,8 @@ class _Base:
             raise webob.exc.HTTPRequestHeaderFieldsTooLarge(
                 explanation=f"x-openstack-request-id is too long, max size {self._max_request_id}"
             )
+        if not sent.isascii():
+            raise webob.exc.HTTPBadRequest(explanation="x-openstack-request-id is not ASCII")
         return sent if sent.startswith("req-") else "req-" + sent
 
     def _context(self, environ: dict[str, Any], request_id: str) -> RequestContext:
@@ -87,7 +89,7 @@ class ContextMiddleware(_Base):
             raise webob.exc.HTTPUnauthorized()
 
         def header(*names: str) -> str | None:
-            return next((environ[name] for name in names if environ.get(name)), None)
+            return next((_text(environ[name]) for name in names if environ.get(name)), None)
 
         roles = [role.strip().lower() for role in (header("HTTP_X_ROLES", "HTTP_X_ROLE") or "").split(",")]
         service_roles = [role.strip().lower() for role in (header("HTTP_X_SERVICE_ROLES") or "").split(",")]
@@ -113,6 +115,14 @@ class UnauthenticatedContextMiddleware(_Base):
         return RequestContext(
             is_admin=True, roles=["admin"], request_id=request_id, owner_is_tenant=self._owner_is_tenant
         )
+
+
+def _text(raw: str) -> str:
+    """WSGI hands headers over as latin-1; what is sent is UTF-8, to the registry as well."""
+    try:
+        return raw.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return raw
 
 
 def _catalog(text: str | None) -> list[dict[str, Any]] | None:

@@ -48,7 +48,9 @@ def parse(request: webob.Request) -> ImageHeaders:
             continue
         value = _text(raw)
         if key.startswith(_PROPERTY):
-            found.properties[_text(key[len(_PROPERTY) :]).lower()] = value
+            if key == _PROPERTY:
+                raise exception.Invalid("Bad header: x-image-meta-property- names no property")
+            found.properties[key[len(_PROPERTY) :].lower()] = value
             continue
         name = key[len(_META) :].lower()
         if name == "type":  # 2011 clients; its column became a property long ago

@@ -12,7 +12,7 @@ from glance.common.values import MAX_BIGINT, non_negative_int
 from glance.images import download, external, formats, lifecycle, listing, upload
 from glance.images.model import Image
 from glance.images.service import Service
-from glance.images.v1_form import image_dict, image_headers
+from glance.images.v1_form import header_text, image_dict, image_headers
 from glance.store.base import Driver
 from glance.wsgi.router import Request, json_response
 
@@ -160,7 +160,7 @@ class Images:
         image.properties = self._service.protections.visible(request.context, image.properties)
         response = json_response({"image": image_dict(image)}, status, charset=False)
         if image.checksum:
-            response.headers["ETag"] = image.checksum
+            response.headers["ETag"] = header_text(image.checksum)
         return response
 
 

@@ -197,7 +197,7 @@ class RestCatalog:
 
     def _identity(self, context: RequestContext) -> dict[str, str]:
         """Headers that say who asks (registry.md §5)."""
-        headers = {"Accept": "application/json", "X-Openstack-Request-ID": context.request_id}
+        headers = {"Accept": "application/json", "X-Openstack-Request-ID": self._request_id(context.request_id)}
         if self._conf.use_user_token and context.auth_token:
             headers["X-Auth-Token"] = context.auth_token
         if self._conf.send_identity_headers:
@@ -206,8 +206,14 @@ class RestCatalog:
             headers["X-Tenant-Id"] = context.project_id or ""
             headers["X-Roles"] = ",".join(context.roles)
             if context.service_catalog is not None:
-                headers["X-Service-Catalog"] = json.dumps(context.service_catalog)
+                catalog = json.dumps(context.service_catalog, ensure_ascii=False, separators=(",", ":"))
+                headers["X-Service-Catalog"] = catalog
         return headers
+
+    def _request_id(self, request_id: str) -> str:
+        """The id, without the prefix that this side gave it where the registry would find it too long with it."""
+        limit = self._conf.max_request_id_length
+        return request_id if not 0 < limit < len(request_id) else request_id.removeprefix("req-")
 
     def _row(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The registry's JSON for attributes of ``Image``."""

@@ -52,7 +52,7 @@ class FaultyRegistry:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
         self._server.real_port = real_port
-        self._server.fault = lambda *request: self.fault(*request)
+        self._server.fault = lambda *request: self.fault(*request)  # noqa: PLW0108  # heal() replaces it
         self.fault: Fault = _none
         self.port = self._server.server_address[1]
 

@@ -114,6 +114,17 @@ def test_caller_without_tenant(trusted, user):
     assert trusted.request("HEAD", f"/images/{ownerless}", headers=nobody).status_code == 200
 
 
+def test_tenants_that_are_not_ascii(trusted):
+    tenant = uuid.uuid4().hex + "é"
+    caller = {name: value.encode() for name, value in identity(tenant, user="Zoë", roles="member,größe").items()}
+    image = trusted.create(headers=caller)
+    assert image["owner"] == tenant
+    path = f"/images/{image['id']}"
+    assert trusted.request("PUT", path, headers=caller | {"x-image-meta-name": "x"}).status_code == 200
+    assert trusted.request("PUT", path, headers=ADMIN | {"x-image-meta-owner": tenant.encode()}).status_code == 200
+    assert trusted.request("DELETE", path, headers=caller).status_code == 200
+
+
 def test_removed_members_see_nothing(trusted, user):
     image = trusted.create(headers=user)
     path, member = f"/images/{image['id']}", identity("removed")

@@ -239,7 +239,7 @@ def test_copy_over_the_quota(tuned, user, source):
 
 
 def test_deleted_while_queued_for_a_copy(tuned, user, source):
-    image_id, answer = post(tuned, user, COPY, f"{source.url}/size/3000")
+    image_id, _ = post(tuned, user, COPY, f"{source.url}/size/3000")
     assert tuned.request("DELETE", f"/images/{image_id}", headers=user).status_code == 200
     wait_until(lambda: status_of(tuned, image_id) in ("deleted", "pending_delete"), "it stays deleted")
 

@@ -104,12 +104,15 @@ def test_noauth_is_an_admin_without_owner(noauth):
 def test_request_id(noauth, sent, expected):
     for path in ("/images", "/images/nonsense", "/nonsense"):
         answer = noauth.request("GET", path, headers={"x-openstack-request-id": sent})
+        assert answer.status_code == (200 if path == "/images" else 404)
         assert re.fullmatch(expected, answer.headers["x-openstack-request-id"])
 
 
-def test_request_id_too_long(noauth):
+def test_bad_request_id(noauth):
     answer = noauth.request("GET", "/images", headers={"x-openstack-request-id": "x" * 65})
     assert answer.status_code == 431
+    answer = noauth.request("GET", "/images", headers={"x-openstack-request-id": "é".encode()})
+    assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("accept", [None, "text/plain", "application/json", "text/*;q=0, image/png"])

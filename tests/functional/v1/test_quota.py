@@ -1,4 +1,4 @@
-"""Quotas (spec policy-quota-protection.md §5); those of one upload are in test_upload_failures, of members in test_members."""
+"""Quotas (spec policy-quota-protection.md §5); those of one upload are in test_upload_failures."""
 
 import subprocess
 import sys

@@ -1,5 +1,6 @@
 """Servers for the client to talk to: a small imitation of the v1 API, and a scripted socket."""
 
+import io
 import json
 import socket
 import ssl
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from glance.client.http import HTTPClient
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -237,3 +240,28 @@ def read_request(sock: socket.socket) -> bytes:
             raise AssertionError(f"request cut off: {data!r}")
         data += block
     return data
+
+
+def answer(sock: socket.socket, *parts: bytes) -> None:
+    """Send an answer."""
+    sock.sendall(b"".join(parts))
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def plain(port: int, **options: Any) -> HTTPClient:
+    """A client of a scripted port."""
+    return HTTPClient("127.0.0.1", port, timeout=10, **options)
+
+
+class Pipe:
+    """A source that cannot seek."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+        self.asked: list[int] = []
+
+    def read(self, amount: int) -> bytes:
+        self.asked.append(amount)
+        return self._data.read(amount)

@@ -329,7 +329,7 @@ class TestErrorsOfTheMedium:
     def test_no_file_descriptors(self, make_driver):
         driver = make_driver()
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 3, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
         try:
             with pytest.raises(exception.StoreUnavailable):
                 driver.writer("id", None)

@@ -10,6 +10,7 @@ from glance.common import exception
 from glance.db.sqlalchemy import api as db
 from glance.db.sqlalchemy import children
 from glance.images import access, listing
+from glance.images.model import STATUSES
 from glance.images.v1_form import image_headers
 from glance.registry.api.v1 import values
 from glance.wsgi.body import read_json
@@ -72,6 +73,8 @@ class Images:
         body = _body(request)
         changes = values.changes(self._conf, context, body["image"])
         from_state = body.get("from_state")
+        if from_state is not None and from_state not in STATUSES:
+            raise exception.Invalid(f"from_state {from_state!r} is no status")
         if from_state == "pending_delete" and changes.get("status") == "deleted":
             row = db.image_finish_delete(context, image_id)
         elif from_state == "pending_delete" and changes.get("status") in _RESTORED:

@@ -1,0 +1,110 @@
+"""python-glanceclient 2.17.0, the last with a good v1, unmodified and in an environment of its own."""
+
+import hashlib
+import os
+import pty
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.functional.conftest import Deployment
+
+VERSION = "2.17.0"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "glance-classic-tests"
+DATA = bytes(range(256)) * 1000
+
+
+@pytest.fixture(scope="module")
+def client() -> str:
+    """Path of the ``glance`` command of python-glanceclient."""
+    home = CACHE / f"glanceclient-{VERSION}-py{sys.version_info.major}.{sys.version_info.minor}"
+    command = home / "bin" / "glance"
+    if not command.exists():
+        venv.create(home, with_pip=True, clear=True)
+        subprocess.run(
+            [home / "bin" / "pip", "install", "-q", f"python-glanceclient=={VERSION}", "setuptools<81"], check=True
+        )
+    return str(command)
+
+
+@pytest.fixture
+def glance(client: str, noauth: Deployment):
+    """Run the client against the server; gives its standard output."""
+
+    def run(*arguments: object) -> str:
+        options = ["--os-image-api-version", "1", "--os-image-url", noauth.endpoint, "--os-auth-token", "x"]
+        terminal, line = pty.openpty()  # with anything else for standard input the client would upload it
+        try:
+            done = subprocess.run(
+                [client, *options, *map(str, arguments)],
+                stdin=line,
+                capture_output=True,
+                text=True,
+                env={"PATH": os.environ["PATH"]},
+            )
+        finally:
+            os.close(terminal)
+            os.close(line)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+def cell(table: str, name: str) -> str:
+    """The value of a row of the client's two-column table."""
+    found = re.search(rf"^\| {re.escape(name)} +\| (.*?) +\|$", table, re.MULTILINE)
+    assert found, table
+    return found[1]
+
+
+def test_the_life_of_an_image(glance, tmp_path):
+    source, copy = tmp_path / "disk.raw", tmp_path / "copy.raw"
+    source.write_bytes(DATA)
+    formats = ("--disk-format", "raw", "--container-format", "bare")
+    rest = ("--is-public", "True", "--min-ram", "64", "--property", "distro=Ubuntu", "--progress")
+    created = glance("image-create", "--name", "client-image", *formats, "--file", source, *rest)
+    image_id = cell(created, "id")
+    assert cell(created, "status") == "active"
+    assert cell(created, "size") == str(len(DATA))
+    assert cell(created, "checksum") == hashlib.md5(DATA, usedforsecurity=False).hexdigest()
+
+    assert image_id in glance("image-list")
+    assert image_id in glance("image-list", "--name", "client-image", "--property-filter", "distro=Ubuntu")
+    shown = glance("image-show", image_id)
+    assert cell(shown, "name") == "client-image"
+    assert cell(shown, "Property 'distro'") == "Ubuntu"
+    assert cell(shown, "min_ram") == "64"
+
+    glance("image-download", image_id, "--file", copy)
+    assert copy.read_bytes() == DATA
+
+    updated = glance("image-update", image_id, "--name", "renamed", "--property", "release=24.04")
+    assert cell(updated, "name") == "renamed"
+    assert cell(glance("image-show", image_id), "Property 'distro'") == "Ubuntu"
+    purged = glance("image-update", image_id, "--purge-props", "--property", "only=this")
+    assert "distro" not in purged
+    assert cell(purged, "Property 'only'") == "this"
+
+    glance("member-create", image_id, "tenant2", "--can-share")
+    members = glance("member-list", "--image-id", image_id)
+    assert re.search(r"tenant2 +\| True", members)
+    assert image_id in glance("member-list", "--tenant-id", "tenant2")
+    glance("member-delete", image_id, "tenant2")
+    assert "tenant2" not in glance("member-list", "--image-id", image_id)
+
+    glance("image-delete", image_id)
+    assert image_id not in glance("image-list")
+
+
+def test_a_record_that_gets_its_data_later(glance, noauth, tmp_path):
+    source = tmp_path / "disk.raw"
+    source.write_bytes(DATA)
+    image_id = noauth.create(name="later")["id"]
+    formats = ("--disk-format", "qcow2", "--container-format", "bare")
+    assert cell(glance("image-update", image_id, *formats, "--file", source), "status") == "active"
+    glance("image-delete", image_id)
