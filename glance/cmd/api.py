@@ -20,6 +20,7 @@ def main() -> int:
     with config.exit_on_error():
         conf = config.load(_PROGRAM)
         log.setup(conf)
+        log.log_options(conf)
         return Server(
             _PROGRAM,
             conf,
@@ -39,6 +40,7 @@ def _load_app():
 def _reload() -> None:
     config.reload()
     log.setup(config.CONF)
+    log.log_options(config.CONF)
 
 
 if __name__ == "__main__":

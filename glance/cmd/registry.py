@@ -22,6 +22,7 @@ def main() -> int:
     with config.exit_on_error():
         conf = config.load(_PROGRAM)
         log.setup(conf)
+        log.log_options(conf)
         if conf.db_auto_create:
             from glance.db.sqlalchemy.migrations import sync
 
@@ -39,6 +40,7 @@ def main() -> int:
 def _reload() -> None:
     config.reload()
     log.setup(config.CONF)
+    log.log_options(config.CONF)
 
 
 if __name__ == "__main__":

@@ -142,9 +142,12 @@ def update(
         quota.check_properties(service.conf, new)
     if new != image.properties:  # what is not purged is not sent: concurrent additions both survive
         changes["properties"] = new if purge else properties
-    updated = service.catalog.update(context, image.id, changes, from_status=image.status, purge_properties=purge)
-    service.notifier.info("image.update", notifications.image_payload(updated))
-    return updated
+    return service.catalog.update(context, image.id, changes, from_status=image.status, purge_properties=purge)
+
+
+def announce_update(service: Service, image: Image) -> None:
+    """Say that an image was changed: the last step of a request that changes it, after data that came along."""
+    service.notifier.info("image.update", notifications.image_payload(image))
 
 
 def delete(service: Service, context: RequestContext, image_id: str) -> None:

@@ -4,6 +4,7 @@ Operators' paste files of fifteen years name factories that have moved since; ``
 says where they are now, so that no module exists only for its old name.
 """
 
+import configparser
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -64,7 +65,16 @@ def load_app(conf: cfg.ConfigOpts, program: str) -> Any:
         return loader.get_app(name=name)
     except exception.ConfigurationError:
         raise
-    except (LookupError, ImportError, AttributeError, OSError, ValueError, TypeError, AssertionError) as error:
+    except (
+        configparser.Error,
+        LookupError,
+        ImportError,
+        AttributeError,
+        OSError,
+        ValueError,
+        TypeError,
+        AssertionError,
+    ) as error:
         reason = " ".join(str(error).split())
         raise exception.ConfigurationError(
             "Unable to load {name} from configuration file {path}. Got: {reason}", name=name, path=path, reason=reason
@@ -101,6 +111,11 @@ class _Loader(loadwsgi.ConfigLoader):
     def __init__(self, path: str) -> None:
         super().__init__(path)
         parser = self.parser
+        for option, value in configparser.RawConfigParser.defaults(parser).items():
+            try:
+                parser.get("DEFAULT", option)
+            except configparser.InterpolationError:  # a date format, in a file of 2011 that is both configurations
+                parser.set("DEFAULT", option, value.replace("%", "%%"))
         for section in parser.sections():
             for option in ("app", "filter", "filter_app", "composite"):
                 key = f"paste.{option}_factory"

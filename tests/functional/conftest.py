@@ -235,6 +235,7 @@ def noauth(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 @pytest.fixture(scope="session")
 def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A deployment that believes identity headers (see ``identity``), shared by the whole run."""
-    deployment = Deployment(tmp_path_factory.mktemp("trusted"), flavor="trusted-auth").start()
+    quick = {"import_filtering_opts": {"fetch_deadline": 0.5}}  # for addresses that are refused in any case
+    deployment = Deployment(tmp_path_factory.mktemp("trusted"), api=quick, flavor="trusted-auth").start()
     yield deployment
     deployment.stop()

@@ -100,6 +100,7 @@ class Images:
         purge = sent.purge_properties and source != "data"
         updated = lifecycle.update(service, context, image, attributes, sent.properties, purge=purge)
         updated = self._give_data(request, sent, updated, source, driver, found)
+        lifecycle.announce_update(service, updated)
         return self._answer(request, updated, 200)
 
     def delete(self, request: Request, image_id: str) -> webob.Response:

@@ -145,17 +145,18 @@ def test_put_of_metadata(tuned, user, recording):
 
 def test_put_with_data(tuned, user, recording):
     image = tuned.create(headers=user)
-    upload(tuned, "PUT", f"/images/{image['id']}", user)
-    recording.expect(
-        "image.create", "image.update", "image.prepare", "image.upload", "image.activate", "image.update"
-    )  # fmt: skip
+    answer = upload(tuned, "PUT", f"/images/{image['id']}", user)
+    update = recording.expect(
+        "image.create", "image.prepare", "image.upload", "image.activate", "image.update", "image.update"
+    )[-1]  # fmt: skip
+    assert update["payload"] == answer.json()["image"]
 
 
 def test_put_with_location(tuned, user, source, recording):
     image = tuned.create(headers=user)
     location = {"x-image-meta-location": f"{source.url}/size/30"}
     tuned.request("PUT", f"/images/{image['id']}", headers=user | location)
-    recording.expect("image.create", "image.update", "image.activate", "image.update")
+    recording.expect("image.create", "image.activate", "image.update", "image.update")
 
 
 def test_delete(tuned, user, recording):
