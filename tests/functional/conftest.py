@@ -68,6 +68,7 @@ class Daemon:
 
     @property
     def pid(self) -> int:
+        assert self.process is not None
         return self.process.pid
 
     def children(self) -> list[int]:

@@ -111,11 +111,9 @@ class Images:
         """:raises Invalid: a format nobody configured, or more bytes announced than one image may have"""
         attributes = sent.attributes
         formats.check(self._service.conf, attributes.get("disk_format"), attributes.get("container_format"))
-        declared = _declared_size(request, attributes)
-        if declared is not None and declared > self._service.conf.image_size_cap:
-            raise exception.Invalid(
-                f"Denying attempt to upload image larger than {self._service.conf.image_size_cap} bytes."
-            )
+        declared, cap = _declared_size(request, attributes), self._service.conf.image_size_cap
+        if declared is not None and 0 <= cap < declared:
+            raise exception.Invalid(f"Denying attempt to upload image larger than {cap} bytes.")
 
     def _driver(self, sent: headers.ImageHeaders, source: str | None) -> Driver | None:
         """The store to write to; a store that is named must be one, even if nothing is written."""

@@ -1,8 +1,8 @@
 """What a log line looks like (spec daemons-and-config.md §3.5).
 
-oslo.log's formatter decides.  For the plain INFO line that every request writes it is
-ten times dearer than the line is worth, so such a line is made here, from the same
-format strings.
+oslo.log's formatter decides.  A line without a traceback is made here, from the same
+format strings: every request writes one, and oslo.log's is ten times dearer.  It also
+adds whatever exception is being handled to warnings, which would end up in notifications.
 """
 
 import logging
@@ -31,7 +31,7 @@ class SafeFormatter(logging.Formatter):
         self._quick = _QuickFormat.of(inner, conf)
 
     def format(self, record: logging.LogRecord) -> str:
-        if self._quick and record.levelno == logging.INFO and not (record.exc_info or record.stack_info):
+        if self._quick and record.levelno > logging.DEBUG and not (record.exc_info or record.stack_info):
             return one_line(mask_secrets(self._quick.format(record, _message(record))))
         plain = logging.makeLogRecord(record.__dict__)
         plain.msg, plain.args = mask_secrets(_message(record)), None

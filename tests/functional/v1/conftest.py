@@ -159,6 +159,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         "user_image_count_quota": RECORDS,
         "property_protection_file": directory / "protections.conf",
         "notifier_strategy": "logging",
+        "metadata_encryption_key": "a key of 16 byte",
         "limit_param_default": PAGE,
         "api_limit_max": PAGE_MAX,
         "oslo_policy": {"policy_file": directory / "policy.yaml"},

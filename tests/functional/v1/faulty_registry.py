@@ -10,9 +10,23 @@ from typing import Any
 Fault = Callable[[str, str, Any], int | None]
 
 
+def _none(*request: Any) -> None:
+    return None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, real_port: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.real_port = real_port
+        self.fault: Fault = _none
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 20
+    server: _Server
 
     def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -44,20 +58,22 @@ class FaultyRegistry:
     """Stands in front of a real registry.
 
     :ivar port: where it listens
-    :ivar fault: called with method, path and JSON body of each request; the status to answer
-        with, or None to pass the request on
     """
 
     def __init__(self, real_port: int) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
-        self._server.real_port = real_port
-        self._server.fault = lambda *request: self.fault(*request)  # noqa: PLW0108  # heal() replaces it
-        self.fault: Fault = _none
+        self._server = _Server(real_port)
         self.port = self._server.server_address[1]
 
+    def fail(self, fault: Fault) -> None:
+        """Call ``fault`` with method, path and JSON body of each request from now on.
+
+        It returns the status to answer with, or None to pass the request on.
+        """
+        self._server.fault = fault
+
     def heal(self) -> None:
-        self.fault = _none
+        """Pass every request on again."""
+        self._server.fault = _none
 
     def __enter__(self) -> "FaultyRegistry":
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -66,7 +82,3 @@ class FaultyRegistry:
     def __exit__(self, *exc_info: Any) -> None:
         self._server.shutdown()
         self._server.server_close()
-
-
-def _none(*request: Any) -> None:
-    return None

@@ -10,9 +10,18 @@ def content(size: int) -> bytes:
     return bytes(index % 251 for index in range(size))
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.asked: list[tuple[str, str]] = []
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 20
+    server: _Server
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -59,10 +68,8 @@ class Source:
     """
 
     def __init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
-        self.asked: list[tuple[str, str]] = []
-        self._server.asked = self.asked
+        self._server = _Server()
+        self.asked = self._server.asked
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
 

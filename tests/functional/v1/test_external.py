@@ -110,6 +110,8 @@ def test_location(tuned, user, source):
     assert "ETag" not in answer.headers
     assert source.url not in str(answer.headers)
     assert tuned.files(image_id) == []
+    ((stored,),) = tuned.sql("SELECT value FROM image_locations WHERE image_id = ?", image_id)
+    assert "://" not in stored  # metadata_encryption_key
 
 
 def test_location_follows_redirects(tuned, user, source):

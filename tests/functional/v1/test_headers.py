@@ -417,6 +417,16 @@ def test_data_gone_from_the_store(trusted, user):
     assert trusted.request("GET", f"/images/{image['id']}", headers=user).status_code == 404
 
 
+def test_data_that_cannot_be_read(trusted, user):
+    image = trusted.create(DATA, headers=user)
+    path = trusted.images / image["id"]
+    path.chmod(0)
+    answer = trusted.request("GET", f"/images/{image['id']}", headers=user)
+    assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+    path.chmod(0o600)
+    assert trusted.request("GET", f"/images/{image['id']}", headers=user).content == DATA
+
+
 def test_location_that_no_store_reads(trusted, user):
     image = trusted.create(DATA, headers=user)
     secret = "frob://user:s3cret@host/x"

@@ -286,7 +286,7 @@ def test_registry_refuses_the_last_step(trusted, faulty, user, upload, registry_
     def fault(method, path, body):
         return registry_status if body and body["image"].get("status") == "active" else None
 
-    registry.fault = fault
+    registry.fail(fault)
     try:
         answer = upload.run(deployment, user, DATA)
     finally:
@@ -303,7 +303,7 @@ def test_registry_fails_in_the_last_step(trusted, faulty, user, upload, registry
     def fault(method, path, body):
         return registry_status if method == "PUT" and body["image"].get("status") in ("active", "killed") else None
 
-    registry.fault = fault
+    registry.fail(fault)
     try:
         answer = upload.run(deployment, user, DATA)
         assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
@@ -326,7 +326,7 @@ def test_lost_answer_of_the_last_step(trusted, faulty, user, upload):
             return 503
         return None
 
-    registry.fault = fault
+    registry.fail(fault)
     try:
         answer = upload.run(deployment, user, DATA)
     finally:
