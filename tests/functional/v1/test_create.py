@@ -29,7 +29,7 @@ def post(deployment, caller=None, /, data=None, **meta):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("id", "1"), ("id", ""), ("id", "x" * 36), ("id", "../../../../etc/passwd"),
+        ("id", "1"), ("id", ""), ("id", "x" * 36), ("id", "../../../../decoy"),
         ("name", "n" * 256),
         ("disk_format", "RAW"), ("disk_format", "floppy"), ("disk_format", ""),
         ("container_format", "Bare"), ("container_format", "box"), ("container_format", ""),
@@ -105,7 +105,7 @@ def test_server_sets_the_other_times(noauth):
 
 @pytest.mark.parametrize("key", ["uri", "copy_from", "deleted"])
 def test_ignored_headers(noauth, key):
-    image = noauth.create(**{key: "file:///etc/passwd"})
+    image = noauth.create(**{key: "file:///decoy/of/this/test"})
     assert (image["status"], image["deleted"], image["properties"]) == ("queued", False, {})
 
 

@@ -122,7 +122,7 @@ class TestParse:
             "http://[::1]x/",
             "http://[fe80::1%25eth0]/",
             "ftp://host/",
-            "file:///etc/passwd",
+            "file:///decoy/of/this/test",
             "gopher://host/",
             "http\u017f://host/",
             "//host/path",
