@@ -1,9 +1,10 @@
 """Sending a region of a file without copying it through the process.
 
 A native thread calls sendfile, since the pages may have to come from a disk and the hub
-must not wait for it.  Each turn in the thread ends after ``_TURN_BYTES`` or
-``_TURN_SECONDS``, and soon when the client does not keep up: then the hub waits for the
-socket, so that a slow client occupies no thread.
+must not wait for it.  A turn in the thread ends soon when the client does not keep up:
+then the hub waits for the socket, so that a slow client occupies no thread.  Fast clients
+share ``_SHARED_SECONDS`` between them: each hand-over between hub and thread costs some
+of a lone client's speed, while among many nobody may keep a thread for long.
 """
 
 import os
@@ -15,12 +16,13 @@ from eventlet import hubs, patcher
 
 from glance.common.offload import offload
 
-_TURN_BYTES = 16 << 20
-_TURN_SECONDS = 0.02
-_CALL_BYTES = 1 << 20
+_SHARED_SECONDS = 0.4
+_CALL_BYTES = 16 << 20
 _POLL_MILLISECONDS = 5
 
 _select = patcher.original("select")
+_in_turn: set[int] = set()
+"""Descriptors of the sockets that threads are sending to, or are about to."""
 
 
 class TruncatedFile(Exception):
@@ -38,7 +40,11 @@ def send_region(sock: Any, fd: int, offset: int, length: int) -> Iterator[int]:
     """
     out = sock.fileno()
     while length:
-        count, full = offload(_turn, out, fd, offset, length)
+        _in_turn.add(out)
+        try:
+            count, full = offload(_turn, out, fd, offset, length, _SHARED_SECONDS / len(_in_turn))
+        finally:
+            _in_turn.discard(out)
         offset += count
         length -= count
         yield count
@@ -50,12 +56,11 @@ def send_region(sock: Any, fd: int, offset: int, length: int) -> Iterator[int]:
             raise TruncatedFile
 
 
-def _turn(out: int, fd: int, offset: int, length: int) -> tuple[int, bool]:
+def _turn(out: int, fd: int, offset: int, length: int, seconds: float) -> tuple[int, bool]:
     """Send for a while; return (bytes sent, whether the socket takes no more)."""
     sent = 0
     poll = None
-    length = min(length, _TURN_BYTES)
-    stop = time.monotonic() + _TURN_SECONDS
+    stop = time.monotonic() + seconds
     while sent < length:
         try:
             count = os.sendfile(out, fd, offset + sent, min(length - sent, _CALL_BYTES))
