@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from glance.common import exception
+from glance.context import RequestContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,14 @@ class Driver:
 
         :raises ConfigurationError: the store cannot take new images; reading goes on
         """
+
+    def acting_for(self, context: RequestContext) -> "Driver":
+        """The driver to use for one request: itself, unless what it does depends on who asks.
+
+        A store that keeps images in the accounts of their owners returns a copy bound to
+        the caller's token and service catalog.
+        """
+        return self
 
     def writer(self, image_id: str, size: int | None) -> Writer:
         """Begin an upload.

@@ -27,9 +27,9 @@ class _Kind(NamedTuple):
 _KINDS = {
     "file": _Kind(("file", "filesystem"), "glance.store.file:FileDriver"),
     "http": _Kind(("http", "https"), "glance.store.http:HttpDriver"),
-    "swift": _Kind(("swift", "swift+http", "swift+https", "swift+config")),
-    "s3": _Kind(("s3", "s3+http", "s3+https")),
-    "rbd": _Kind(("rbd",)),
+    "swift": _Kind(("swift", "swift+http", "swift+https", "swift+config"), "glance.store.swift:SwiftDriver"),
+    "s3": _Kind(("s3", "s3+http", "s3+https"), "glance.store.s3:S3Driver"),
+    "rbd": _Kind(("rbd",), "glance.store.rbd:RbdDriver"),
     "cinder": _Kind(("cinder",)),
     "vmware": _Kind(("vsphere",)),
     "sheepdog": _Kind(("sheepdog",)),
