@@ -1,4 +1,4 @@
-"""Which API versions there are, and the document that says so (spec v1-api.md §1)."""
+"""Which API versions there are, and the document that says so (spec v1-api.md §1, v2-images.md §1)."""
 
 from typing import Any
 
@@ -9,22 +9,29 @@ from glance.common.config import CONF
 from glance.wsgi.router import json_response
 
 V1 = ("v1.1", "v1.0")
+V2 = ("v2.9", "v2.7", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
+"""What clients look for is there (v2-images.md §1); the numbers between name features that are not."""
 
 
 def enabled_families(conf: cfg.ConfigOpts) -> tuple[str, ...]:
     """First path segments that lead to an API: newest first."""
-    return ("v1",) if conf.enable_v1_api else ()
+    return (*(["v2"] if conf.enable_v2_api else []), *(["v1"] if conf.enable_v1_api else []))
+
+
+def ids(conf: cfg.ConfigOpts) -> tuple[str, ...]:
+    """The versions to advertise, newest first."""
+    offered = {"v1": V1, "v2": V2}
+    return tuple(version for family in enabled_families(conf) for version in offered[family])
 
 
 def segments(conf: cfg.ConfigOpts) -> dict[str, str]:
     """Accepted first path segments (and Accept versions) → the family that serves them."""
-    return {name: "v1" for name in ("v1", *V1)} if conf.enable_v1_api else {}
+    return {name: name.split(".")[0] for name in (*enabled_families(conf), *ids(conf))}
 
 
 def document(conf: cfg.ConfigOpts, host_url: str) -> dict[str, Any]:
     """The versions document; ``public_endpoint`` replaces the request's own address."""
     base = (conf.public_endpoint or host_url).rstrip("/")
-    ids = V1 if conf.enable_v1_api else ()
     return {
         "versions": [
             {
@@ -32,7 +39,7 @@ def document(conf: cfg.ConfigOpts, host_url: str) -> dict[str, Any]:
                 "status": "SUPPORTED" if index else "CURRENT",
                 "links": [{"rel": "self", "href": f"{base}/{version.split('.')[0]}/"}],
             }
-            for index, version in enumerate(ids)
+            for index, version in enumerate(ids(conf))
         ]
     }
 

@@ -27,8 +27,8 @@ def main() -> int:
             default_port=9292,
             load_app=_load_app,
             reload=_reload,
-            after_fork=lambda: services.start(services.current(conf)),
-            drain=lambda seconds: services.current(conf).background.shutdown(wait=True),
+            after_fork=services.after_fork,
+            drain=lambda seconds: services.drain(),
         ).run()
 
 

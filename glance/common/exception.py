@@ -83,6 +83,10 @@ class NotAuthorized(Forbidden):
     """Kept for programs of 2011 that catch it; raised by the client for HTTP 403."""
 
 
+class ImageHidden(Forbidden):
+    """A policy refuses something about an image that the caller may not even see (v1: 403, v2: 404)."""
+
+
 class ReadonlyContext(Forbidden):
     message = "Read-only access"
 
@@ -110,6 +114,10 @@ class ImageNotFound(NotFound):
     message = "No image found with ID {image_id}"
 
 
+class NotYours(ImageNotFound):
+    """The caller sees the image but must not change it (v1: 404 unless it is public, v2: 403)."""
+
+
 class MemberNotFound(NotFound):
     message = "Member {member} not found"
 
@@ -128,6 +136,12 @@ class Conflict(GlanceException):
     """A compare-and-swap on the image's status lost (HTTP 409)."""
 
     message = "Image operation conflicts"
+
+
+class PreconditionFailed(GlanceException):
+    """The image is no longer what the caller's If-Match says (HTTP 412)."""
+
+    message = "The image has changed: its ETag is not the one given in If-Match."
 
 
 class InUse(Conflict):

@@ -24,13 +24,13 @@ def require_mutable(context: RequestContext, image: Image, verb: str) -> None:
 
     :param verb: ``update`` or ``delete``, for the message
     :raises Forbidden: the image is public
-    :raises ImageNotFound: it is not: that it exists is not the caller's business
+    :raises NotYours: it is not: for v1, that it exists is not the caller's business
     """
     if is_mutable(context, image):
         return
     if image.is_public:
         raise exception.Forbidden(f"Forbidden to {verb} image: {image.id}")
-    raise exception.ImageNotFound(image_id=image.id)
+    raise exception.NotYours(image_id=image.id)
 
 
 def require_sharable(context: RequestContext, image: Image, members: list[Member]) -> None:

@@ -1,8 +1,9 @@
 """Where image metadata lives, as the rules see it.
 
-The rules read and write through this protocol.  ``glance.db.registry.catalog``
-implements it over the registry's REST API (v1); visibility is decided there, where
-the rows are: an image that the caller may not see is ``ImageNotFound``.
+The rules read and write through this protocol.  ``glance.db.registry.rest`` implements
+it over the registry's REST API (v1), ``glance.db.catalog`` over a data-access module
+(v2).  Visibility is decided there, where the rows are: an image that the caller may not
+see is ``ImageNotFound``.
 
 Any method may raise ``ServiceUnavailable`` (a dependency is down), ``NotAuthenticated``
 (the registry refuses the caller's token) and ``Invalid``/``Forbidden`` (it refuses the
@@ -33,6 +34,10 @@ class Transfer:
 class Catalog(Protocol):
     """Metadata of images, their members, and who is moving data."""
 
+    def after_fork(self) -> None:
+        """Forget connections that belong to the parent process."""
+        ...
+
     def get(self, context: RequestContext, image_id: str) -> Image:
         """Return the image; deleted ones for admins only.  :raises ImageNotFound:"""
         ...
@@ -40,8 +45,8 @@ class Catalog(Protocol):
     def page(self, context: RequestContext, query: dict[str, Any]) -> list[Image]:
         """Return one page.
 
-        :param query: already validated: ``filters`` (names of v1-api.md §5.2;
-            ``properties`` a dict), ``marker``, ``limit``, ``sort_key``, ``sort_dir``
+        :param query: already validated, from ``glance.images.listing`` (v1) or
+            ``glance.images.searching`` (v2)
         :raises Invalid: the marker is unknown or invisible
         """
         ...
@@ -64,26 +69,40 @@ class Catalog(Protocol):
         purge_properties: bool = False,
         transfer: str | None = None,
         max_usage: int | None = None,
+        if_match: list[str] | None = None,
     ) -> Image:
-        """Change attributes (names of ``Image``; ``properties`` and ``locations`` whole).
+        """Change attributes.
 
+        :param changes: names of ``Image``; ``properties`` those to set, ``locations`` and
+            ``tags`` whole.  For v2 also ``drop_properties`` (names), ``change_locations``
+            (those not named stay), ``add_tags`` and ``drop_tags``
         :param from_status: compare-and-swap: nothing changes unless the row has it
         :param purge_properties: properties not named are removed
         :param transfer: who begins to move data into the image (``Transfers.name``);
             recorded in the same transaction (database.md §9)
         :param max_usage: bytes the owner may use in all, checked in the same transaction
+        :param if_match: v2: nothing changes unless the image's etag is one of these, or ``*`` is
         :raises Conflict: the status differs
+        :raises PreconditionFailed: the etag differs
         :raises ImageNotFound: gone or invisible
         :raises Forbidden: public and not the caller's
         :raises StorageQuotaFull: ``max_usage`` would be exceeded
         """
         ...
 
-    def destroy(self, context: RequestContext, image_id: str, *, status: str, from_status: str | None = None) -> Image:
+    def destroy(
+        self,
+        context: RequestContext,
+        image_id: str,
+        *,
+        status: str,
+        from_status: str | None = None,
+        if_match: list[str] | None = None,
+    ) -> Image:
         """Soft-delete the row and its children, in one step.
 
         :param status: ``deleted``, or ``pending_delete`` while the data still exists
-        :raises Conflict, ImageNotFound, Forbidden: as ``update``
+        :raises Conflict, PreconditionFailed, ImageNotFound, Forbidden: as ``update``
         """
         ...
 
@@ -105,6 +124,18 @@ class Catalog(Protocol):
 
     def shared_images(self, context: RequestContext, member: str) -> list[Member]:
         """Memberships of a tenant that the caller may see."""
+        ...
+
+    def add_member(self, context: RequestContext, image_id: str, member: str, max_count: int | None = None) -> Member:
+        """v2: add a member whose status is pending.
+
+        :raises Duplicate: it is one already
+        :raises ImageMemberLimitExceeded: the image has ``max_count``
+        """
+        ...
+
+    def set_member_status(self, context: RequestContext, image_id: str, member: str, status: str) -> Member:
+        """v2: pending, accepted or rejected.  :raises MemberNotFound:"""
         ...
 
     def set_member(self, context: RequestContext, image_id: str, member: str, can_share: bool | None) -> None:

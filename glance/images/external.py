@@ -50,8 +50,7 @@ def register_location(
         from_status="queued",
         max_usage=quota.max_usage(service, image),
     )
-    service.notifier.info("image.activate", notifications.image_payload(active))
-    service.notifier.info("image.update", notifications.image_payload(active))
+    notifications.activated(service, active)
     return active
 
 

@@ -1,11 +1,12 @@
-"""Registering, changing and deleting images (spec v1-api.md §5.5-5.7)."""
+"""Registering, changing and deleting images (spec v1-api.md §5.5-5.7, v2-images.md §5)."""
 
 import logging
+import time
 from typing import Any
 
 from glance.common import exception
 from glance.context import RequestContext
-from glance.images import access, notifications, quota
+from glance.images import access, formats, notifications, quota
 from glance.images.model import Image, Location
 from glance.images.service import Service
 
@@ -19,26 +20,34 @@ SOURCE_RULES = {
 }
 """Where the data is to come from → the policies asked beside add_image or modify_image."""
 
+VISIBILITY_RULES = {"public": "publicize_image", "community": "communitize_image"}
+"""Visibility that an image is to have → the policy asked for it."""
+
 _FIXED_WHILE_STORED = ("size", "checksum")
 _STORED = ("active", "deactivated")
+_LOOKS = 5
+"""How often a deletion looks at an image that others are changing or deleting."""
+_PAUSE = 0.1
+"""Seconds before the second look at an image whose data is being removed; twice as long before each further one."""
 
 
 def check_create(service: Service, context: RequestContext, image: Image, source: str | None = None) -> None:
-    """Refuse a record that the caller may not create, before anything is done for it; settle its owner.
+    """Refuse a record that the caller may not create, before anything is done for it.
 
-    :param image: attributes as the caller gave them; only an administrator's may have another owner
+    :param image: attributes as the caller gave them
     :param source: key of ``SOURCE_RULES``
-    :raises Forbidden: policy or property protection
-    :raises ImagePropertyLimitExceeded:
+    :raises Forbidden: policy, property protection, or an owner that is not the caller
+    :raises ImagePropertyLimitExceeded, ImageTagLimitExceeded:
     """
     access.require_writer(context)
-    if not context.is_admin:
-        image.owner = context.owner
     target = service.policy.image_target(context, image)
-    for rule in ("add_image", *(["publicize_image"] if image.is_public else []), *SOURCE_RULES[source]):
+    for rule in ("add_image", *_visibility_rules(image.visibility), *SOURCE_RULES[source]):
         service.policy.enforce(context, rule, target)
+    if not context.is_admin and image.owner != context.owner:
+        raise exception.Forbidden("You are not permitted to create images owned by somebody else.")
     service.protections.check_create(context, image.properties)
     quota.check_properties(service.conf, image.properties)
+    quota.check_tags(service.conf, image.tags)
 
 
 def register(service: Service, context: RequestContext, image: Image, source: str | None = None) -> Image:
@@ -50,7 +59,7 @@ def register(service: Service, context: RequestContext, image: Image, source: st
     """
     maximum = service.conf.user_image_count_quota or None
     created = service.catalog.create(context, image, max_count=maximum)
-    service.notifier.info("image.create", notifications.image_payload(created))
+    service.notifier.info("image.create", notifications.image_payload(service, created))
     if source is None and created.size == 0:
         return service.catalog.update(context, created.id, {"status": "active"}, from_status="queued")
     return created
@@ -70,9 +79,27 @@ def load(service: Service, context: RequestContext, image_id: str) -> Image:
     return image
 
 
+def load_for_upload(service: Service, context: RequestContext, image_id: str) -> Image:
+    """Return an image that is ready for the caller's data (v2).
+
+    :raises ImageNotFound: invisible
+    :raises Forbidden: policy upload_image, or not the caller's
+    :raises Conflict: it has data, or is getting some
+    :raises Invalid: a format is missing
+    """
+    access.require_writer(context)
+    image = load(service, context, image_id)
+    service.policy.enforce(context, "upload_image", service.policy.image_target(context, image))
+    access.require_mutable(context, image, "update")
+    if image.status != "queued":
+        raise exception.Conflict(f"Image {image_id} is {image.status}: only a queued image takes data.")
+    formats.require_both(image.disk_format, image.container_format)
+    return image
+
+
 def page(service: Service, context: RequestContext, query: dict[str, Any]) -> list[Image]:
     """Return one page of images, without the properties the caller may not read; none is found by such a one."""
-    service.policy.enforce(context, "get_images", {})
+    service.policy.enforce(context, "get_images", {"project_id": context.project_id, "owner": context.owner})
     if not all(service.protections.may(context, "read", name) for name in query["filters"].get("properties", ())):
         return []
     images = service.catalog.page(context, query)
@@ -96,9 +123,8 @@ def check_update(
     :raises Conflict: data for an image that is not queued
     """
     access.require_writer(context)
-    publish = ["publicize_image"] if changes.get("visibility") == "public" else []
     target = service.policy.image_target(context, image)
-    for rule in ("modify_image", *publish, *SOURCE_RULES[source]):
+    for rule in ("modify_image", *_visibility_rules(changes.get("visibility")), *SOURCE_RULES[source]):
         service.policy.enforce(context, rule, target)
     if image.deleted and image.status != "pending_delete":
         raise exception.Forbidden("Forbidden to update deleted image.")
@@ -147,20 +173,22 @@ def update(
 
 def announce_update(service: Service, image: Image) -> None:
     """Say that an image was changed: the last step of a request that changes it, after data that came along."""
-    service.notifier.info("image.update", notifications.image_payload(image))
+    service.notifier.info("image.update", notifications.image_payload(service, image))
 
 
-def delete(service: Service, context: RequestContext, image_id: str) -> None:
+def delete(service: Service, context: RequestContext, image_id: str, if_match: list[str] | None = None) -> None:
     """Delete an image: record first, then data, so that a crash leaves work for the scrubber and no more.
 
     With ``delayed_delete`` the data stays until the scrubber takes it.
 
+    :param if_match: v2: only if the image's etag is one of these, or ``*`` is
+    :raises PreconditionFailed: it is not
     :raises Forbidden: protected, pending_delete, policy, or public and not the caller's
     :raises ImageNotFound: not there, deleted, not visible or not the caller's
     :raises InUse: the store will not let the data go; the image is as before
     """
     access.require_writer(context)
-    image, locations, gone = _delete_record(service, context, image_id)
+    image, locations, gone = _delete_record(service, context, image_id, if_match)
     if locations and not service.conf.delayed_delete:
         try:
             for location in locations:
@@ -173,21 +201,29 @@ def delete(service: Service, context: RequestContext, image_id: str) -> None:
         else:
             service.catalog.finish_delete(context, image_id)
             gone.status = "deleted"
-    service.notifier.info("image.delete", notifications.image_payload(gone))
+    service.notifier.info("image.delete", notifications.image_payload(service, gone))
+
+
+def _visibility_rules(visibility: str | None) -> tuple[str, ...]:
+    return (VISIBILITY_RULES[visibility],) if visibility in VISIBILITY_RULES else ()
 
 
 def _delete_record(
-    service: Service, context: RequestContext, image_id: str, tries: int = 5
+    service: Service, context: RequestContext, image_id: str, if_match: list[str] | None, looks: int = _LOOKS
 ) -> tuple[Image, list[Location], Image]:
     """Delete the record; return the image as it was, its live locations, and the image as it is.
 
-    :param tries: how often to look again when its status has changed since: an upload began or ended
+    :param looks: how often to look, as long as its status changes meanwhile: an upload or a deletion began or ended
     """
     image = service.catalog.get(context, image_id)
     service.policy.enforce(context, "delete_image", service.policy.image_target(context, image))
     if image.protected:
         raise exception.ProtectedImageDelete(image_id=image.id)
     if image.status == "pending_delete":
+        if looks > 1 and not service.conf.delayed_delete:
+            # Most likely another request is removing the data at this moment: then it will be found deleted.
+            time.sleep(_PAUSE * 2 ** (_LOOKS - looks))
+            return _delete_record(service, context, image_id, if_match, looks - 1)
         raise exception.Forbidden(f"Forbidden to delete a {image.status} image.")
     if image.deleted:
         raise exception.ImageNotFound(image_id=image.id)
@@ -197,11 +233,11 @@ def _delete_record(
     has_data = bool(locations) or image.status == "deactivated"
     status = "pending_delete" if has_data else "deleted"
     try:
-        gone = service.catalog.destroy(context, image_id, status=status, from_status=image.status)
+        gone = service.catalog.destroy(context, image_id, status=status, from_status=image.status, if_match=if_match)
     except exception.Conflict:
-        if tries <= 1:
+        if looks <= 1:
             raise
-        return _delete_record(service, context, image_id, tries - 1)
+        return _delete_record(service, context, image_id, if_match, looks - 1)
     return image, locations, gone
 
 

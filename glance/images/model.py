@@ -39,6 +39,7 @@ class Image:
     """One image record.  Times are naive UTC; sizes are bytes, None while unknown.
 
     :ivar id: '' until the catalog has given it one
+    :ivar etag: digest over all that is stored of it, None where nobody asked (v2-images.md §6.2a)
     """
 
     id: str = ""
@@ -64,6 +65,7 @@ class Image:
     properties: dict[str, str | None] = field(default_factory=dict)
     locations: list[Location] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
+    etag: str | None = None
 
     @property
     def is_public(self) -> bool:

@@ -21,7 +21,7 @@ from oslo_config import cfg
 from oslo_policy import policy
 
 from glance.common import config
-from glance.common.exception import ConfigurationError, Forbidden, ImageNotFound
+from glance.common.exception import ConfigurationError, Forbidden, ImageHidden
 from glance.context import RequestContext
 from glance.images.model import Image
 from glance.images.policy_defaults import DEFAULTS
@@ -60,9 +60,18 @@ class Policy:
             raise ConfigurationError(f"Cannot read policy file '{error.filename}': {error.strerror}") from None
 
     def enforce(self, context: RequestContext, rule: str, target: Mapping[str, Any]) -> None:
-        """Do nothing if the caller may.  :raises Forbidden:"""
-        if not self.check(context, rule, target):
-            raise Forbidden(f"You are not authorized to complete {rule} action.")
+        """Do nothing if the caller may.
+
+        :raises ImageHidden: the caller may not even see the image that is the target
+        :raises Forbidden: the rule alone refuses
+        """
+        if self.check(context, rule, target):
+            return
+        hidden = isinstance(target, _ImageTarget) and (
+            rule == "get_image" or not self.check(context, "get_image", target)
+        )
+        error = ImageHidden if hidden else Forbidden
+        raise error(f"You are not authorized to complete {rule} action.")
 
     def check(self, context: RequestContext, rule: str, target: Mapping[str, Any]) -> bool:
         """Whether the rule lets the caller pass; what cannot be evaluated lets nobody pass.
@@ -74,19 +83,6 @@ class Policy:
         if self._modern_only and context.system_scope:
             return False  # a token for the cloud as a whole is none for a project's images
         return check is _everyone or _evaluate(check, rule, target, context)
-
-    def enforce_image(self, context: RequestContext, rule: str, image: Image) -> None:
-        """As ``enforce``, but who may not even see the image does not learn that it exists.
-
-        :raises ImageNotFound: the rule fails, and get_image too
-        :raises Forbidden: the rule alone fails
-        """
-        target = self.image_target(context, image)
-        if self.check(context, rule, target):
-            return
-        if rule == "get_image" or not self.check(context, "get_image", target):
-            raise ImageNotFound(image_id=image.id)
-        raise Forbidden(f"You are not authorized to complete {rule} action.")
 
     def image_target(self, context: RequestContext, image: Image) -> Mapping[str, Any]:
         """What rules may ask of an image: its attributes, ``project_id`` (the owner),

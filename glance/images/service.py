@@ -1,4 +1,4 @@
-"""What the recipes work with: one object per process, handed to every recipe."""
+"""What the recipes work with: one object per API and process, handed to every recipe."""
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from glance.store.stores import Stores
 class Service:
     """The parts of a running image service.
 
+    :ivar api: ``v1`` or ``v2``: in whose form notifications are
     :ivar catalog: where metadata lives
     :ivar stores: where bytes live
     :ivar policy, protections: who may do what
@@ -24,6 +25,7 @@ class Service:
     :ivar background: runs copy-from; waited for when a worker leaves gracefully
     """
 
+    api: str
     conf: cfg.ConfigOpts
     catalog: Catalog
     stores: Stores

@@ -27,12 +27,19 @@ STALE_SECONDS = 60
 _TICK = 1.0
 
 
-class Transfers:
-    """The transfers of this process, and the sweep over everybody's."""
+Alive = dict[str, tuple[RequestContext, str]]
+"""Image id → who began the transfer, and its name."""
 
-    def __init__(self, catalog: Catalog) -> None:
+
+class Transfers:
+    """The transfers of this process, and the sweep over everybody's.
+
+    :param alive: shared by the objects of one process, each of which has a catalog of its own
+    """
+
+    def __init__(self, catalog: Catalog, alive: Alive) -> None:
         self._catalog = catalog
-        self._alive: dict[str, tuple[RequestContext, str]] = {}
+        self._alive = alive
         self._thread: threading.Thread | None = None
         self._pid = 0
         self._node = ""
@@ -45,7 +52,6 @@ class Transfers:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._node = f"{_here()}:{self._pid}:{_start_time(self._pid)}"
-            self._alive = {}
         return self._node
 
     @contextmanager
@@ -106,11 +112,12 @@ class Transfers:
 
     def _beat(self) -> None:
         groups: dict[str, list[str]] = {}
-        for image_id, (_, name) in self._alive.items():
+        for image_id, (_, name) in list(self._alive.items()):
             groups.setdefault(name, []).append(image_id)
         for name, image_ids in groups.items():
-            context = self._alive[image_ids[0]][0]
-            self._catalog.beat(context, name, image_ids)
+            holder = self._alive.get(image_ids[0])
+            if holder is not None:
+                self._catalog.beat(holder[0], name, image_ids)
 
     def sweep(self, settle: Callable[[Transfer], None]) -> int:
         """Settle every dead transfer; return how many there were."""

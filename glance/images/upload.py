@@ -47,7 +47,7 @@ def store_image(
     :raises OSError: the client went away
     """
     with service.transfers.holding(context, image.id, failed_status) as name:
-        service.notifier.info("image.prepare", notifications.image_payload(image))
+        service.notifier.info("image.prepare", notifications.image_payload(service, image))
         saving = service.catalog.update(context, image.id, {"status": "saving"}, from_status="queued", transfer=name)
         with _failing_to(service, context, image.id, failed_status):
             limits = quota.UploadLimits(service, context, image, size)
@@ -62,8 +62,7 @@ def store_image(
                     )
                 _notify_upload(service, saving, written)
                 active = activate(service, context, image.id, written, max_usage=limits.usage)
-    service.notifier.info("image.activate", notifications.image_payload(active))
-    service.notifier.info("image.update", notifications.image_payload(active))
+    notifications.activated(service, active)
     return active
 
 
@@ -154,4 +153,4 @@ def _removing(service: Service, driver: Driver, written: Written, image_id: str)
 
 def _notify_upload(service: Service, image: Image, written: Written) -> None:
     image.size, image.checksum = written.size, written.checksum
-    service.notifier.info("image.upload", notifications.image_payload(image))
+    service.notifier.info("image.upload", notifications.image_payload(service, image))

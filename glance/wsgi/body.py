@@ -1,6 +1,7 @@
 """Reading the JSON body of a request, bounded."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import webob
@@ -11,9 +12,12 @@ MAX_JSON = 1024 * 1024
 """Bytes of the largest JSON body that is read."""
 
 
-def read_json(request: webob.Request, maximum: int = MAX_JSON) -> Any:
+def read_json(
+    request: webob.Request, maximum: int = MAX_JSON, object_hook: Callable[[dict[str, Any]], Any] | None = None
+) -> Any:
     """Return the parsed body, or None if the request has none.
 
+    :param object_hook: as for ``json.loads``
     :raises Invalid: not JSON in UTF-8, or nested too deeply
     :raises LimitExceeded: longer than ``maximum`` bytes
     """
@@ -25,6 +29,6 @@ def read_json(request: webob.Request, maximum: int = MAX_JSON) -> Any:
     if not raw:
         return None
     try:
-        return json.loads(raw)
+        return json.loads(raw, object_hook=object_hook)
     except (ValueError, RecursionError):
         raise exception.Invalid("Malformed JSON in request body.") from None

@@ -26,6 +26,7 @@ _STATUSES: dict[type[Exception], type[webob.exc.WSGIHTTPException]] = {
     exception.Duplicate: webob.exc.HTTPConflict,
     exception.Conflict: webob.exc.HTTPConflict,
     exception.ImageGone: webob.exc.HTTPPreconditionFailed,
+    exception.PreconditionFailed: webob.exc.HTTPPreconditionFailed,
     exception.LimitExceeded: webob.exc.HTTPRequestEntityTooLarge,
     exception.StoreAddDisabled: webob.exc.HTTPGone,
     exception.StorageWriteDenied: webob.exc.HTTPServiceUnavailable,

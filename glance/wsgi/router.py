@@ -87,11 +87,16 @@ class Router:
         except (ClientGone, MalformedBody):  # the server knows what to do
             raise
         except Exception as error:
-            answer = errors.to_http(error)
+            answer = self.to_http(error)
             if answer.status_int == webob.exc.HTTPUnauthorized.code:
                 answer.headers.setdefault("WWW-Authenticate", "Keystone")
             return errors.send(answer, environ, start_response)
         return response(environ, start_response)
+
+    @staticmethod
+    def to_http(error: Exception) -> webob.exc.WSGIHTTPException:
+        """The answer to an error, for an API that differs from the others to change."""
+        return errors.to_http(error)
 
     def _dispatch(self, request: Request) -> webob.Response:
         try:

@@ -95,6 +95,7 @@ class Deployment:
     :param api, registry: settings beyond the defaults, ``{"option": value}`` for DEFAULT,
         ``{"section": {"option": value}}`` for others
     :param connection: database; default a new SQLite file
+    :param data_api: where the v2 API finds metadata
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Deployment:
         registry: dict[str, Any] | None = None,
         flavor: str = "",
         connection: str | None = None,
+        data_api: str = "glance.db.registry.api",
     ) -> None:
         self.directory = directory
         self.api_port, self.registry_port = free_port(), free_port()
@@ -119,6 +121,8 @@ class Deployment:
             "registry_host": "127.0.0.1",
             "registry_port": self.registry_port,
             "send_identity_headers": bool(flavor),
+            "data_api": data_api,
+            "database": {"connection": self.connection},
             "glance_store": {"filesystem_store_datadir": str(self.images)},
             **(api or {}),
         }

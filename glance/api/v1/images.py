@@ -71,6 +71,8 @@ class Images:
         self._check(request, sent)
         attributes = _to_store(sent, source)
         _pair(attributes)
+        if not context.is_admin:
+            attributes["owner"] = context.owner
         image = Image(**{"owner": context.owner, **attributes}, properties=sent.properties)
         lifecycle.check_create(service, context, image, source)
         if source == "copy":

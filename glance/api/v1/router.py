@@ -49,4 +49,4 @@ class API(Router):
     @classmethod
     def factory(cls, global_conf: dict[str, str], **local_conf: str) -> "API":
         """Paste app factory."""
-        return cls(services.current(CONF))
+        return cls(services.current(CONF, "v1"))

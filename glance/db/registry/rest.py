@@ -1,11 +1,10 @@
-"""The catalog over the registry's REST API (spec registry.md §1-3, §5).
+"""The catalog over the registry's REST API, for the v1 API (spec registry.md §1-3, §5).
 
 Any service that speaks that API can be the registry.  What is an addition of our own
 registry (a transfer or a quota in a body, ``/transfers``, ``/usage``) is ignored or
 answered 404 by another one; the catalog then does without, and says so once.
 """
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +15,11 @@ from urllib.parse import quote
 
 from oslo_config import cfg
 
-from glance.client.http import HTTPClient, Response
 from glance.common import exception
 from glance.common.crypt import LocationCipher
 from glance.context import RequestContext
+from glance.db.registry import connection
+from glance.db.registry.connection import meaning
 from glance.images.catalog import Transfer
 from glance.images.model import Image, Location, Member
 
@@ -36,24 +36,17 @@ class RestCatalog:
     """Implements ``glance.images.catalog.Catalog``; the methods are documented there."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self._conf = conf
-        self._http = HTTPClient(
-            conf.registry_host,
-            conf.registry_port,
-            use_ssl=conf.registry_client_protocol.lower() == "https",
-            key_file=conf.registry_client_key_file,
-            cert_file=conf.registry_client_cert_file,
-            ca_file=conf.registry_client_ca_file,
-            insecure=conf.registry_client_insecure,
-            timeout=conf.registry_client_timeout,
-        )
+        self._request = connection.Registry(conf).request
         self._cipher = LocationCipher(conf.metadata_encryption_key)
         self._missing: set[str] = set()
+
+    def after_fork(self) -> None:
+        """Nothing: the pool of connections knows its process."""
 
     # --- images ------------------------------------------------------------------
 
     def get(self, context: RequestContext, image_id: str) -> Image:
-        with _meaning(image_id):
+        with meaning(image_id):
             answer = self._request(context, "GET", f"/images/{quote(image_id, safe='')}")
         return self._image(answer["image"])
 
@@ -62,7 +55,7 @@ class RestCatalog:
         params = {f"property-{name}": value for name, value in filters.pop("properties", {}).items()}
         params |= {name: _parameter(value) for name, value in filters.items()}
         params |= {name: query[name] for name in ("marker", "limit", "sort_key", "sort_dir")}
-        with _meaning():
+        with meaning():
             answer = self._request(context, "GET", "/images/detail", params=params)
         return [self._image(row) for row in answer["images"]]
 
@@ -71,7 +64,7 @@ class RestCatalog:
         body: dict[str, Any] = {"image": row | {"owner": image.owner or ""}}
         if max_count is not None:
             body["max_count"] = max_count
-        with _meaning():
+        with meaning():
             answer = self._request(context, "POST", "/images", body=body)
         return self._image(answer["image"])
 
@@ -85,6 +78,7 @@ class RestCatalog:
         purge_properties: bool = False,
         transfer: str | None = None,
         max_usage: int | None = None,
+        if_match: list[str] | None = None,
     ) -> Image:
         body: dict[str, Any] = {"image": self._row(changes), "from_state": from_status}
         if transfer is not None:
@@ -93,11 +87,19 @@ class RestCatalog:
             body["max_usage"] = max_usage
         return self._image(self._put(context, image_id, body, purge_properties))
 
-    def destroy(self, context: RequestContext, image_id: str, *, status: str, from_status: str | None = None) -> Image:
+    def destroy(
+        self,
+        context: RequestContext,
+        image_id: str,
+        *,
+        status: str,
+        from_status: str | None = None,
+        if_match: list[str] | None = None,
+    ) -> Image:
         body = {"image": {"status": status}, "from_state": from_status, "destroy": True}
         row = self._put(context, image_id, body, purge=False)
         if not row["deleted"]:  # a registry that does not know "destroy"
-            with _meaning(image_id):
+            with meaning(image_id):
                 row = self._request(context, "DELETE", f"/images/{quote(image_id, safe='')}")["image"]
         return self._image(row)
 
@@ -117,14 +119,20 @@ class RestCatalog:
     # --- members -----------------------------------------------------------------
 
     def members(self, context: RequestContext, image_id: str) -> list[Member]:
-        with _meaning(image_id):
+        with meaning(image_id):
             answer = self._request(context, "GET", f"/images/{quote(image_id, safe='')}/members")
         return [Member(row["member_id"], bool(row["can_share"]), image_id) for row in answer["members"]]
 
     def shared_images(self, context: RequestContext, member: str) -> list[Member]:
-        with _meaning():
+        with meaning():
             answer = self._request(context, "GET", f"/shared-images/{quote(member, safe='')}")
         return [Member(member, bool(row["can_share"]), row["image_id"]) for row in answer["shared_images"]]
+
+    def add_member(self, context: RequestContext, image_id: str, member: str, max_count: int | None = None) -> Member:
+        raise NotImplementedError("the REST API cannot tell a new member from an old one")
+
+    def set_member_status(self, context: RequestContext, image_id: str, member: str, status: str) -> Member:
+        raise NotImplementedError("the REST API knows no states of a membership")
 
     def set_member(self, context: RequestContext, image_id: str, member: str, can_share: bool | None) -> None:
         body = None if can_share is None else {"member": {"can_share": can_share}}
@@ -158,7 +166,7 @@ class RestCatalog:
     def _put(self, context: RequestContext, image_id: str, body: dict[str, Any], purge: bool) -> dict[str, Any]:
         headers = {"X-Glance-Registry-Purge-Props": "true" if purge else "false"}
         try:
-            with _meaning(image_id):
+            with meaning(image_id):
                 path = f"/images/{quote(image_id, safe='')}"
                 return self._request(context, "PUT", path, body=body, headers=headers)["image"]
         except exception.Duplicate as error:
@@ -169,51 +177,12 @@ class RestCatalog:
         if path in self._missing:
             return None
         try:
-            with _meaning():
+            with meaning():
                 return self._request(context, method, path, **kwargs)
         except exception.NotFound:
             LOG.warning("The registry does not know %s: dead uploads are not found, quotas not counted", path)
             self._missing.add(path)
             return None
-
-    def _request(
-        self,
-        context: RequestContext,
-        method: str,
-        path: str,
-        *,
-        params: dict[str, Any] | None = None,
-        body: Any = None,
-        headers: dict[str, str] | None = None,
-    ) -> Any:
-        headers = (headers or {}) | self._identity(context)
-        data = None
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-            data = json.dumps(body).encode()
-        response: Response = self._http.request(method, path, headers=headers, params=params, body=data)
-        raw = response.read()
-        return json.loads(raw) if raw else None
-
-    def _identity(self, context: RequestContext) -> dict[str, str]:
-        """Headers that say who asks (registry.md §5)."""
-        headers = {"Accept": "application/json", "X-Openstack-Request-ID": self._request_id(context.request_id)}
-        if self._conf.use_user_token and context.auth_token:
-            headers["X-Auth-Token"] = context.auth_token
-        if self._conf.send_identity_headers:
-            headers["X-Identity-Status"] = "Confirmed"
-            headers["X-User-Id"] = context.user_id or ""
-            headers["X-Tenant-Id"] = context.project_id or ""
-            headers["X-Roles"] = ",".join(context.roles)
-            if context.service_catalog is not None:
-                catalog = json.dumps(context.service_catalog, ensure_ascii=False, separators=(",", ":"))
-                headers["X-Service-Catalog"] = catalog
-        return headers
-
-    def _request_id(self, request_id: str) -> str:
-        """The id, without the prefix that this side gave it where the registry would find it too long with it."""
-        limit = self._conf.max_request_id_length
-        return request_id if not 0 < limit < len(request_id) else request_id.removeprefix("req-")
 
     def _row(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The registry's JSON for attributes of ``Image``."""
@@ -265,41 +234,10 @@ def _parameter(value: Any) -> str:
 
 
 @contextmanager
-def _meaning(image_id: str | None = None) -> Iterator[None]:
-    """Read the registry's answer as what it means to the API's caller (registry.md §5, last table)."""
-    try:
-        yield
-    except exception.NotFound as error:
-        if image_id is None:
-            raise
-        raise exception.ImageNotFound(image_id=image_id) from error
-    except exception.Invalid as error:
-        raise exception.Invalid(_details(error)) from error
-    except exception.NotAuthenticated:
-        raise
-    except exception.Forbidden as error:
-        raise exception.Forbidden(_details(error)) from error
-    except exception.Duplicate as error:
-        raise exception.Duplicate(_details(error)) from error
-    except exception.LimitExceeded as error:
-        raise exception.LimitExceeded(_details(error), retry_after=error.retry_after) from error
-    except exception.ServiceUnavailable as error:
-        raise exception.ServiceUnavailable("The registry is not available.", retry_after=error.retry_after) from error
-    except (exception.GlanceException, OSError, ValueError, KeyError, TypeError) as error:
-        LOG.error("The registry failed: %s: %s", type(error).__name__, error)
-        raise exception.ServiceUnavailable("The registry is not available.") from error
-
-
-@contextmanager
 def _membership(image_id: str) -> Iterator[None]:
-    """As ``_meaning``, but a refused membership change looks like a missing image."""
+    """As ``meaning``, but a refused membership change looks like a missing image."""
     try:
-        with _meaning(image_id):
+        with meaning(image_id):
             yield
     except exception.Forbidden as error:
         raise exception.ImageNotFound(image_id=image_id) from error
-
-
-def _details(error: exception.GlanceException) -> str:
-    """What the registry said, without the sentence that the client puts before it."""
-    return getattr(error, "details", None) or str(error)

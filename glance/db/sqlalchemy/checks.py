@@ -39,7 +39,12 @@ class ImageChanges:
 
     columns: dict[str, Any]
     properties: dict[str, str | None] | None
+    drop_properties: list[str]
     locations: list[dict[str, Any]] | None
+    change_locations: list[dict[str, Any]] | None
+    tags: list[str] | None
+    add_tags: list[str]
+    drop_tags: list[str]
     is_public: bool | None
 
 
@@ -124,7 +129,26 @@ def image_changes(values: Mapping[str, Any]) -> ImageChanges:
     if values.get("visibility") is not None:
         columns["visibility"] = choice("visibility", values["visibility"], VISIBILITIES)
     is_public = None if "visibility" in columns or "is_public" not in values else bool(values["is_public"])
-    return ImageChanges(columns, properties(values.get("properties")), locations(values.get("locations")), is_public)
+    return ImageChanges(
+        columns,
+        properties(values.get("properties")),
+        texts("property name", values.get("drop_properties")) or [],
+        locations(values.get("locations")),
+        locations(values.get("change_locations")),
+        texts("tag", values.get("tags")),
+        texts("tag", values.get("add_tags")) or [],
+        texts("tag", values.get("drop_tags")) or [],
+        is_public,
+    )
+
+
+def texts(name: str, values: object) -> list[str] | None:
+    """Check a list of names or tags, each kept once; None if there is none."""
+    if values is None:
+        return None
+    if not isinstance(values, list):
+        raise exception.Invalid(f"A list of each {name} is expected.")
+    return list(dict.fromkeys(text(name, value, 255) for value in values))
 
 
 def properties(values: object) -> dict[str, str | None] | None:

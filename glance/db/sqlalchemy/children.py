@@ -110,6 +110,7 @@ def save_properties(
     moment: datetime,
     *,
     purge: bool,
+    drop: Iterable[str] = (),
 ) -> bool:
     """Make ``wanted`` the image's properties, or merge them into those it has.
 
@@ -117,6 +118,7 @@ def save_properties(
 
     :param stored: the image's property rows, deleted ones included
     :param purge: properties not named are removed
+    :param drop: names of properties that are removed in any case
     :returns: whether anything was changed
     :raises Invalid: two of the names are one to this database
     """
@@ -139,7 +141,10 @@ def save_properties(
             conn.execute(image_properties.insert(), fresh)
         except exc.IntegrityError:
             raise exception.Invalid("Two properties have names that this database cannot tell apart.") from None
-    gone = [row["id"] for key, row in rows.items() if purge and key not in named and not row["deleted"]]
+    dropped = {checks.same_name(dialect, name) for name in drop}
+    gone = [
+        row["id"] for key, row in rows.items() if (purge or key in dropped) and key not in named and not row["deleted"]
+    ]
     if gone:
         _update(conn, image_properties, gone, deleted=True, deleted_at=moment, updated_at=moment)
     return bool(changed or fresh or gone)
@@ -154,9 +159,12 @@ def save_locations(
     wanted: list[dict[str, Any]],
     stored: Iterable[dict[str, Any]],
     moment: datetime,
+    *,
+    purge: bool = True,
 ) -> bool:
-    """Make ``wanted`` (of ``checks.locations``) the image's locations; live ones not named become deleted.
+    """Make ``wanted`` (of ``checks.locations``) the image's locations.
 
+    :param purge: live ones not named become deleted
     :param stored: the image's locations as ``attach`` gives them, deleted ones included
     :returns: whether anything was changed
     :raises Invalid: an id is not one of the image's locations
@@ -165,7 +173,7 @@ def save_locations(
     named = {entry["id"] for entry in wanted if entry["id"] is not None}
     if not named <= rows.keys():
         raise exception.Invalid(f"The image has no location {min(named - rows.keys())}.")
-    gone = [key for key, row in rows.items() if key not in named and row["status"] == "active"]
+    gone = [key for key, row in rows.items() if purge and key not in named and row["status"] == "active"]
     if gone:
         _update(conn, image_locations, gone, status="deleted", deleted=True, deleted_at=moment, updated_at=moment)
     changed = bool(gone)
@@ -212,6 +220,41 @@ def insert_location(conn: Connection, image_id: str, entry: dict[str, Any], mome
 def _location_end(status: str, moment: datetime) -> dict[str, Any]:
     ended = status != "active"
     return {"deleted": ended, "deleted_at": moment if ended else None}
+
+
+# --- tags --------------------------------------------------------------------
+
+
+def save_tags(
+    conn: Connection,
+    image_id: str,
+    moment: datetime,
+    *,
+    only: list[str] | None = None,
+    add: Iterable[str] = (),
+    drop: Iterable[str] = (),
+) -> bool:
+    """Change an image's tags.
+
+    :param only: make these the only ones
+    :returns: whether anything was changed
+    :raises NotFound: the image has not a tag of ``drop``
+    """
+    columns = image_tags.c
+    statement = sa.select(columns.id, columns.value).where(columns.image_id == image_id, columns.deleted == sa.false())
+    live = conn.execute(statement).all()
+    has = {row.value for row in live}
+    for tag in drop:
+        if tag not in has:
+            raise exception.NotFound(f"Image {image_id} has no tag {tag}.")
+    ended = has & set(drop) if only is None else has - set(only)
+    fresh = [tag for tag in (*(only or ()), *add) if tag not in has]
+    if ended:
+        gone = [row.id for row in live if row.value in ended]
+        _update(conn, image_tags, gone, deleted=True, deleted_at=moment, updated_at=moment)
+    if fresh:
+        conn.execute(image_tags.insert(), [_new_row(image_id, moment, value=tag) for tag in dict.fromkeys(fresh)])
+    return bool(ended or fresh)
 
 
 # --- all of them -------------------------------------------------------------

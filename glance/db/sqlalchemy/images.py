@@ -14,10 +14,14 @@ from glance.common import exception
 from glance.context import RequestContext
 from glance.db.sqlalchemy import access, checks, children, quota, transfers
 from glance.db.sqlalchemy.engine import database, now
+from glance.db.sqlalchemy.etag import etag
 from glance.db.sqlalchemy.models import glance_legacy_ids, glance_transfers, image_locations, images
 
 Image = dict[str, Any]
-"""A row of ``images`` by column names, with ``properties`` and ``locations`` (registry.md §4.3)."""
+"""A row of ``images`` by column names, with ``properties`` and ``locations`` (registry.md §4.3).
+
+Asked for by ``return_tag``, an addition of ours, it has ``tags`` and ``etag`` as well.
+"""
 
 _DEFAULTS: Image = {
     **dict.fromkeys(column.name for column in images.columns),
@@ -31,7 +35,11 @@ _DEFAULTS: Image = {
 
 
 def image_get(
-    context: RequestContext, image_id: str, force_show_deleted: bool = False, detail: str = children.ROWS
+    context: RequestContext,
+    image_id: str,
+    force_show_deleted: bool = False,
+    detail: str = children.ROWS,
+    return_tag: bool = False,
 ) -> Image:
     """Return an image that the caller may see.
 
@@ -44,17 +52,21 @@ def image_get(
     def work(conn: Connection) -> Image:
         image = access.find(conn, context, image_id, show_deleted=force_show_deleted)
         deleted_locations = force_show_deleted and image["deleted"]
-        return _complete(conn, context, image, detail=detail, deleted_locations=deleted_locations)
+        return _complete(
+            conn, context, image, detail=detail, deleted_locations=deleted_locations, return_tag=return_tag
+        )
 
     return database().read(work)
 
 
-def image_create(context: RequestContext, values: dict[str, Any], max_count: int | None = None) -> Image:
-    """Insert an image with its properties and locations.
+def image_create(
+    context: RequestContext, values: dict[str, Any], max_count: int | None = None, return_tag: bool = False
+) -> Image:
+    """Insert an image with its properties, locations and tags.
 
     :param values: columns; ``properties`` a dict; ``locations`` a list of ``{"url", "metadata", "status"}``;
-        ``is_public`` in place of ``visibility``.  ``status`` is required.  The owner is the caller's for all but
-        administrators
+        ``tags`` a list; ``is_public`` in place of ``visibility``.  ``status`` is required.  The owner is the
+        caller's for all but administrators
     :param max_count: number of images the owner may have in all; exact under concurrency
     :raises Duplicate: the id is taken, even by a deleted image
     :raises ImageCountQuotaExceeded: the owner has ``max_count`` images
@@ -75,20 +87,24 @@ def image_create(context: RequestContext, values: dict[str, Any], max_count: int
         moment = now(conn)
         image["updated_at"] = moment
         image["created_at"] = moment if created_at is None else _as_kept(conn, created_at)
-        if max_count is not None:
-            quota.require_count(conn, image["owner"], max_count)
         try:
             conn.execute(images.insert(), image)
         except exc.IntegrityError:
             raise exception.Duplicate(f"Image ID {image['id']} already exists!") from None
+        if max_count is not None:
+            # After the row, the order of image_update too: with the turn first, a create that waits for
+            # the row of its id and the upload into that row wait for each other.
+            quota.require_count(conn, image["owner"], max_count, without=image["id"])
         if changes.properties:
             children.save_properties(conn, image["id"], changes.properties, (), moment, purge=False)
         for entry in changes.locations or ():
             children.insert_location(conn, image["id"], entry, moment)
-        created = dict(image)
-        if changes.properties or changes.locations:
-            return _complete(conn, context, created)
-        return {**created, "properties": [], "locations": []}
+        if changes.tags:
+            children.save_tags(conn, image["id"], moment, only=changes.tags)
+        created = {**image, "properties": [], "locations": [], "tags": []}
+        if changes.properties or changes.locations or changes.tags:
+            return _complete(conn, context, created, return_tag=return_tag)
+        return _shown(context, created, return_tag)
 
     return database().write(work)
 
@@ -101,19 +117,26 @@ def image_update(
     from_state: str | None = None,
     transfer: str | None = None,
     max_usage: int | None = None,
+    if_match: list[str] | None = None,
+    return_tag: bool = False,
 ) -> Image:
     """Change an image.
 
     :param values: as for ``image_create``; id and times are ignored, as is the owner for all but administrators.
         ``locations`` replaces the set: entries with ``id`` keep or change a stored one, those without are added,
-        live ones not named are marked deleted
+        live ones not named are marked deleted.  What others change at the same time stays as they make it with
+        ``drop_properties`` (names), ``change_locations`` (like ``locations``, but those not named stay),
+        ``add_tags``, ``drop_tags``; ``tags`` replaces the set
     :param purge_props: properties not named are removed
     :param from_state: compare-and-swap: nothing changes unless this is the image's status
     :param transfer: the node that begins to move data into the image, recorded in the same transaction
     :param max_usage: bytes the owner may use in all, this image with its new size and locations included
+    :param if_match: nothing changes unless the image's ``etag`` is one of these, or ``*`` is
     :raises Conflict: the status is not ``from_state``
+    :raises PreconditionFailed: see ``if_match``
     :raises ImageNotFound: gone, or not the caller's to know or change
     :raises Forbidden: public and not the caller's
+    :raises NotFound: a tag of ``drop_tags`` is not there
     :raises StorageQuotaFull, Invalid, ReadonlyContext:
     """
     access.require_write(context)
@@ -124,36 +147,35 @@ def image_update(
     def work(conn: Connection) -> Image:
         moment = now(conn)
         image = access.find_mutable(conn, context, image_id, "modify")
+        children.attach(conn, [image], deleted_locations=True, tags=return_tag or if_match is not None)
+        _require_match(image, if_match)
         columns = {**changes.columns, **_visibility(image, changes.is_public), "updated_at": moment}
         _swap(conn, image_id, from_state, columns)
         _follow_transfer(conn, image, columns.get("status"), transfer)
         image.update(columns)
-        children.attach(conn, [image], deleted_locations=True)
-        changed = False
-        if changes.properties is not None or purge_props:
-            changed |= children.save_properties(
-                conn, image_id, changes.properties or {}, image["properties"], moment, purge=purge_props
-            )
-        if changes.locations is not None:
-            changed |= children.save_locations(conn, image_id, changes.locations, image["locations"], moment)
-        if changed:
-            children.attach(conn, [image], deleted_locations=True)
+        if _save_children(conn, image, changes, moment, purge_props=purge_props):
+            children.attach(conn, [image], deleted_locations=True, tags=return_tag)
         if max_usage is not None:
             copies = sum(entry["status"] != "deleted" for entry in image["locations"])
             quota.require_usage(conn, image["owner"], image_id, image["size"], copies, max_usage)
-        return _without_ended_locations(context, image)
+        return _without_ended_locations(context, image, return_tag)
 
     return database().write(work)
 
 
 def image_destroy(
-    context: RequestContext, image_id: str, status: str | None = None, from_state: str | None = None
+    context: RequestContext,
+    image_id: str,
+    status: str | None = None,
+    from_state: str | None = None,
+    if_match: list[str] | None = None,
 ) -> Image:
     """Mark an image and all its children deleted, at the same moment.
 
     :param status: the image's new status: ``deleted``, or ``pending_delete`` while the data is left to the
         scrubber; None leaves it
     :param from_state: compare-and-swap: nothing changes unless this is the image's status
+    :param if_match: as for ``image_update``
     :returns: the deleted row, with its properties as they were
     :raises Conflict: the status is not ``from_state``
     :raises ImageNotFound: gone already, or not the caller's to know or delete
@@ -169,7 +191,8 @@ def image_destroy(
         image = access.find_mutable(conn, context, image_id, "delete")
         if image["deleted"]:
             raise exception.ImageNotFound(image_id=image_id)
-        children.attach(conn, [image])
+        children.attach(conn, [image], tags=if_match is not None)
+        _require_match(image, if_match)
         columns.update(deleted_at=moment, updated_at=moment)
         _swap(conn, image_id, from_state, columns)
         children.delete_all(conn, image_id, moment, location_status=status or "deleted")
@@ -276,6 +299,35 @@ def _follow_transfer(conn: Connection, image: Image, status: str | None, transfe
         transfers.end(conn, image["id"])
 
 
+def _require_match(image: Image, if_match: list[str] | None) -> None:
+    """:raises PreconditionFailed: see ``image_update``"""
+    if if_match is not None and "*" not in if_match and etag(image) not in if_match:
+        raise exception.PreconditionFailed()
+
+
+def _save_children(
+    conn: Connection, image: Image, changes: checks.ImageChanges, moment: datetime, *, purge_props: bool
+) -> bool:
+    """Save properties, locations and tags as asked; return whether anything was changed."""
+    image_id, changed = image["id"], False
+    if changes.properties is not None or changes.drop_properties or purge_props:
+        changed |= children.save_properties(
+            conn, image_id, changes.properties or {}, image["properties"], moment,
+            purge=purge_props, drop=changes.drop_properties,
+        )  # fmt: skip
+    if changes.locations is not None:
+        changed |= children.save_locations(conn, image_id, changes.locations, image["locations"], moment)
+    if changes.change_locations:
+        changed |= children.save_locations(
+            conn, image_id, changes.change_locations, image["locations"], moment, purge=False
+        )
+    if changes.tags is not None or changes.add_tags or changes.drop_tags:
+        changed |= children.save_tags(
+            conn, image_id, moment, only=changes.tags, add=changes.add_tags, drop=changes.drop_tags
+        )
+    return changed
+
+
 def _complete(
     conn: Connection,
     context: RequestContext,
@@ -283,8 +335,18 @@ def _complete(
     *,
     detail: str = children.ROWS,
     deleted_locations: bool = False,
+    return_tag: bool = False,
 ) -> Image:
-    children.attach(conn, [image], detail=detail, deleted_locations=deleted_locations)
+    children.attach(conn, [image], detail=detail, deleted_locations=deleted_locations, tags=return_tag)
+    return _shown(context, image, return_tag)
+
+
+def _shown(context: RequestContext, image: Image, return_tag: bool) -> Image:
+    """The image as the caller gets it, with ``tags`` and ``etag`` if they were asked for."""
+    if return_tag:
+        image["etag"] = etag(image)
+    else:
+        image.pop("tags", None)
     return hide_locations(context, image)
 
 
@@ -295,7 +357,7 @@ def hide_locations(context: RequestContext, image: Image) -> Image:
     return image
 
 
-def _without_ended_locations(context: RequestContext, image: Image) -> Image:
+def _without_ended_locations(context: RequestContext, image: Image, return_tag: bool = False) -> Image:
     if not image["deleted"]:
         image["locations"] = [entry for entry in image["locations"] if entry["status"] == "active"]
-    return hide_locations(context, image)
+    return _shown(context, image, return_tag)

@@ -71,10 +71,12 @@ def image_member_count(context: RequestContext, image_id: str) -> int:
     return database().read(work)
 
 
-def image_member_create(context: RequestContext, values: dict[str, Any]) -> Member:
+def image_member_create(context: RequestContext, values: dict[str, Any], max_count: int | None = None) -> Member:
     """Add a member; a membership that was removed is revived, as ``pending`` unless ``status`` says otherwise.
 
     :param values: ``image_id``, ``member``, and optionally ``can_share`` (new: false; revived: as it was), ``status``
+    :param max_count: number of members the image may have
+    :raises ImageMemberLimitExceeded: it has as many
     :raises Duplicate: it is a member already
     :raises ImageNotFound: the caller may not see the image
     :raises Forbidden: the caller may not share it
@@ -89,8 +91,11 @@ def image_member_create(context: RequestContext, values: dict[str, Any]) -> Memb
 
     def work(conn: Connection) -> Member:
         access.find_sharable(conn, context, image_id)
-        if any(row.member == member for row in _live(conn, image_id)):
+        members = {row.member for row in _live(conn, image_id)}
+        if member in members:
             raise exception.Duplicate(f"{member} is a member of image {image_id} already.")
+        if max_count is not None and len(members) >= max_count:
+            raise exception.ImageMemberLimitExceeded(attempted=len(members) + 1, maximum=max_count)
         return _add(conn, image_id, member, can_share, status, now(conn))
 
     return database().write(work)

@@ -155,73 +155,38 @@ def image_tag_get_all(context: RequestContext, image_id: str) -> list[str]:
 
     def work(conn: Connection) -> list[str]:
         access.find(conn, context, image_id)
-        return list(dict.fromkeys(row.value for row in _live_tags(conn, image_id)))
+        statement = sa.select(image_tags.c.value).where(
+            image_tags.c.image_id == image_id, image_tags.c.deleted == sa.false()
+        )
+        return list(dict.fromkeys(conn.execute(statement.order_by(image_tags.c.id)).scalars()))
 
     return database().read(work)
 
 
 def image_tag_create(context: RequestContext, image_id: str, value: str) -> str:
     """Give an image a tag, once.  :raises ImageNotFound, Forbidden, Invalid:"""
-    access.require_write(context)
-    checks.text("tag", value, 255)
-
-    def work(conn: Connection) -> str:
-        access.find_mutable(conn, context, image_id, "modify")
-        if all(row.value != value for row in _live_tags(conn, image_id)):
-            _insert_tags(conn, image_id, [value])
-        return value
-
-    return database().write(work)
+    _change_tags(context, image_id, add=[checks.text("tag", value, 255)])
+    return value
 
 
 def image_tag_delete(context: RequestContext, image_id: str, value: str) -> None:
     """Take a tag away.  :raises NotFound: the image does not have it  :raises ImageNotFound, Forbidden:"""
-    access.require_write(context)
-
-    def work(conn: Connection) -> None:
-        access.find_mutable(conn, context, image_id, "modify")
-        gone = [row.id for row in _live_tags(conn, image_id) if row.value == value]
-        if not gone:
-            raise exception.NotFound(f"Image {image_id} has no tag {value}.")
-        _end_tags(conn, gone)
-
-    database().write(work)
+    _change_tags(context, image_id, drop=[value])
 
 
 def image_tag_set_all(context: RequestContext, image_id: str, tags: list[str]) -> None:
     """Make ``tags`` the image's only ones.  :raises ImageNotFound, Forbidden, Invalid:"""
+    _change_tags(context, image_id, only=[checks.text("tag", tag, 255) for tag in tags])
+
+
+def _change_tags(context: RequestContext, image_id: str, **changes: list[str]) -> None:
     access.require_write(context)
-    wanted = dict.fromkeys(checks.text("tag", tag, 255) for tag in tags)
 
     def work(conn: Connection) -> None:
         access.find_mutable(conn, context, image_id, "modify")
-        live = _live_tags(conn, image_id)
-        gone = [row.id for row in live if row.value not in wanted]
-        if gone:
-            _end_tags(conn, gone)
-        _insert_tags(conn, image_id, [tag for tag in wanted if tag not in {row.value for row in live}])
+        children.save_tags(conn, image_id, now(conn), **changes)
 
     database().write(work)
-
-
-def _live_tags(conn: Connection, image_id: str) -> list[Any]:
-    statement = sa.select(image_tags.c.id, image_tags.c.value).where(
-        image_tags.c.image_id == image_id, image_tags.c.deleted == sa.false()
-    )
-    return list(conn.execute(statement.order_by(image_tags.c.id)))
-
-
-def _insert_tags(conn: Connection, image_id: str, tags: list[str]) -> None:
-    if tags:
-        moment = now(conn)
-        row = {"image_id": image_id, "created_at": moment, "updated_at": moment, "deleted": False}
-        conn.execute(image_tags.insert(), [{**row, "value": tag} for tag in tags])
-
-
-def _end_tags(conn: Connection, ids: list[int]) -> None:
-    moment = now(conn)
-    ended = {"deleted": True, "deleted_at": moment, "updated_at": moment}
-    conn.execute(image_tags.update().where(image_tags.c.id.in_(ids)).values(**ended))
 
 
 def _same(conn: Connection, one: str, other: str) -> bool:

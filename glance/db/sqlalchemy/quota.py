@@ -51,19 +51,22 @@ def usage(conn: Connection, owner: str | None, without: str | None = None) -> in
     return (int(high) << 32) + int(low)
 
 
-def count(conn: Connection, owner: str | None) -> int:
+def count(conn: Connection, owner: str | None, without: str | None = None) -> int:
     """Number of live images of ``owner`` that are not killed."""
     statement = sa.select(sa.func.count()).where(
         equals(conn.dialect.name, images.c.owner, owner),
         images.c.deleted == sa.false(),
         images.c.status.not_in(_GONE),
     )
+    if without is not None:
+        statement = statement.where(images.c.id != without)
     return conn.execute(statement).scalar_one()
 
 
 def take_turn(conn: Connection, owner: str | None) -> None:
     """Wait until no other transaction is between this and its end for the same owner.
 
+    Whoever locks the row of an image does so before: one order for all, so that no two wait for each other.
     The row is written, not only locked: nodes of a Galera cluster see each other's writes
     alone.  SQLite has one writer at a time as it is.
     """
@@ -72,10 +75,14 @@ def take_turn(conn: Connection, owner: str | None) -> None:
         conn.execute(sa.text(statement), {"owner": owner or ""})
 
 
-def require_count(conn: Connection, owner: str | None, maximum: int) -> None:
-    """:raises ImageCountQuotaExceeded: ``owner`` has ``maximum`` images; exact until the transaction ends"""
+def require_count(conn: Connection, owner: str | None, maximum: int, without: str | None = None) -> None:
+    """Check that there is room for one more image; exact until the transaction ends.
+
+    :param without: the image itself, which is in the table already
+    :raises ImageCountQuotaExceeded: ``owner`` has ``maximum`` images
+    """
     take_turn(conn, owner)
-    if count(conn, owner) >= maximum:
+    if count(conn, owner, without) >= maximum:
         raise exception.ImageCountQuotaExceeded(maximum=maximum)
 
 

@@ -2,10 +2,13 @@
 
 import json
 from datetime import datetime
+from types import SimpleNamespace
 
 from glance.context import RequestContext
 from glance.images.model import Image, Location
 from glance.images.notifications import image_payload, send_payload
+
+V1 = SimpleNamespace(api="v1")
 
 
 def test_image_payload():
@@ -15,7 +18,7 @@ def test_image_payload():
         created_at=datetime(2012, 1, 2, 3, 4, 5, 600), updated_at=datetime(2012, 1, 2, 3, 4, 5),
         properties={"a": "b"}, tags=["t"], locations=[Location("swift://user:secret@host/c/o")],
     )  # fmt: skip
-    assert image_payload(image) == {
+    assert image_payload(V1, image) == {
         "id": "i1",
         "name": "n",
         "status": "active",
@@ -38,14 +41,14 @@ def test_image_payload():
 
 
 def test_image_payload_of_a_deleted_image():
-    payload = image_payload(Image(id="i1", status="deleted", deleted=True, deleted_at=datetime(2012, 1, 2)))
+    payload = image_payload(V1, Image(id="i1", status="deleted", deleted=True, deleted_at=datetime(2012, 1, 2)))
     assert (payload["deleted"], payload["deleted_at"], payload["size"]) == (True, "2012-01-02T00:00:00", 0)
     json.dumps(payload)
 
 
 def test_image_payload_is_a_copy():
     image = Image(properties={"a": "b"})
-    payload = image_payload(image)
+    payload = image_payload(V1, image)
     image.properties["a"] = "c"
     assert payload["properties"] == {"a": "b"}
 

@@ -9,7 +9,7 @@ import pytest
 from oslo_config import cfg
 from oslo_policy import policy as oslo_policy
 
-from glance.common.exception import ConfigurationError, Forbidden, ImageNotFound
+from glance.common.exception import ConfigurationError, Forbidden, ImageHidden
 from glance.context import RequestContext
 from glance.images import policy as module
 from glance.images.model import Image, Location
@@ -297,16 +297,17 @@ def test_admin_context_passes_admin_rules_whatever_its_roles(make):
 def test_image_failing_get_image_does_not_exist(make):
     policy = make({"get_image": "!", "download_image": "!", "modify_image": ""})
     for rule in ("get_image", "download_image"):
-        with pytest.raises(ImageNotFound, match="i1"):
-            policy.enforce_image(caller(), rule, image())
-    policy.enforce_image(caller(), "modify_image", image())
+        with pytest.raises(ImageHidden, match=rule):
+            policy.enforce(caller(), rule, policy.image_target(caller(), image()))
+    policy.enforce(caller(), "modify_image", policy.image_target(caller(), image()))
 
 
 def test_visible_image_is_forbidden(make):
     policy = make({"download_image": "role:admin"})
-    with pytest.raises(Forbidden, match="download_image"):
-        policy.enforce_image(caller(), "download_image", image())
-    policy.enforce_image(caller("A"), "download_image", image())
+    with pytest.raises(Forbidden, match="download_image") as caught:
+        policy.enforce(caller(), "download_image", policy.image_target(caller(), image()))
+    assert caught.type is Forbidden
+    policy.enforce(caller("A"), "download_image", policy.image_target(caller("A"), image()))
 
 
 def test_properties_cannot_pose_as_attributes(make):

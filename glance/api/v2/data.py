@@ -1,0 +1,105 @@
+"""v2: the data of images (spec v2-images.md §7)."""
+
+import re
+
+import webob
+import webob.exc
+
+from glance.api.v2 import bodies
+from glance.common import exception
+from glance.common.values import MAX_BIGINT, non_negative_int
+from glance.images import download, lifecycle, upload
+from glance.images.service import Service
+from glance.wsgi.router import Request
+
+_RANGE = re.compile(r"bytes\s*=\s*(\d{0,20})\s*-\s*(\d{0,20})\s*", re.IGNORECASE | re.ASCII)
+_CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,20})-(\d{1,20})/(\d{1,20}|\*)\s*", re.IGNORECASE | re.ASCII)
+
+
+class Data:
+    """Handlers of ``/images/{id}/file``."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def download(self, request: Request, image_id: str) -> webob.Response:
+        service, context = self._service, request.context
+        image = download.authorize(service, context, image_id)
+        if not download.located(image):
+            return bodies.no_content()
+        part = None if image.size is None else asked_range(request, image.size)
+        offset, length = part or (0, None)
+        try:
+            reader = download.open_data(service, image, offset, length)
+        except exception.ImageDataNotFound:
+            return bodies.no_content()
+        response = webob.Response(content_type="application/octet-stream", app_iter=reader.body)
+        response.content_length = image.size if reader.length is None and part is None else length or reader.length
+        if image.checksum:
+            response.headers["Content-MD5"] = image.checksum
+        if part is not None:
+            response.status = 206
+            response.headers["Content-Range"] = f"bytes {offset}-{offset + part[1] - 1}/{image.size}"
+        response.headers["Accept-Ranges"] = "bytes"
+        request.environ.setdefault("glance.on_finish", []).append(
+            lambda sent: download.sent(service, context, image, sent, request.environ.get("REMOTE_ADDR"), length)
+        )
+        return response
+
+    def upload(self, request: Request, image_id: str) -> webob.Response:
+        service, context = self._service, request.context
+        if request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip() != "application/octet-stream":
+            raise webob.exc.HTTPUnsupportedMediaType(explanation="Data must be sent as application/octet-stream.")
+        size = _announced_size(request)
+        image = lifecycle.load_for_upload(service, context, image_id)
+        driver = service.stores.for_upload()
+        upload.store_image(
+            service, context, image, request.environ["wsgi.input"], size=size, driver=driver, failed_status="queued"
+        )
+        return bodies.no_content()
+
+
+def asked_range(request: Request, size: int) -> tuple[int, int] | None:
+    """The part of ``size`` bytes that a request asks for: (offset, length); None: all of them.
+
+    Content-Range is understood as well, as clients of other versions send it.
+
+    :raises HTTPBadRequest: several parts
+    :raises HTTPRequestRangeNotSatisfiable: malformed, or nothing lies there
+    """
+    asked = request.environ.get("HTTP_RANGE")
+    if asked is not None:
+        if "," in asked:
+            raise webob.exc.HTTPBadRequest(explanation="Only one range can be asked for at a time.")
+        match = _RANGE.fullmatch(asked)
+        if match is None or not (match[1] or match[2]):
+            raise _unsatisfiable(size)
+        if not match[1]:
+            first, last = max(0, size - int(match[2])), size - 1
+        else:
+            first, last = int(match[1]), min(int(match[2] or size), size - 1)
+            if match[2] and int(match[2]) < first:
+                raise _unsatisfiable(size)
+    else:
+        named = request.environ.get("HTTP_CONTENT_RANGE")
+        if named is None:
+            return None
+        match = _CONTENT_RANGE.fullmatch(named)
+        if match is None:
+            raise _unsatisfiable(size)
+        first, last = int(match[1]), int(match[2])
+        if last >= size or (match[3] != "*" and int(match[3]) != size):
+            raise _unsatisfiable(size)
+    if first >= size or last < first:
+        raise _unsatisfiable(size)
+    return first, last - first + 1
+
+
+def _unsatisfiable(size: int) -> webob.exc.HTTPRequestRangeNotSatisfiable:
+    return webob.exc.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
+
+
+def _announced_size(request: Request) -> int | None:
+    """Bytes that the request announces, None if it does not.  :raises Invalid: that is no number"""
+    text = request.environ.get("HTTP_X_OPENSTACK_IMAGE_SIZE") or request.environ.get("CONTENT_LENGTH")
+    return non_negative_int(text, "The size of the image is no number", MAX_BIGINT) if text else None

@@ -1,0 +1,115 @@
+"""Asking the registry: one pool of kept connections, and what its answers mean (spec registry.md §5)."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from oslo_config import cfg
+
+from glance.client.http import HTTPClient
+from glance.common import exception
+from glance.context import RequestContext
+
+LOG = logging.getLogger(__name__)
+
+
+class Registry:
+    """The registry that the configuration names.
+
+    :param conf: registry_host, registry_port, registry_client_*
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+        self._http = HTTPClient(
+            conf.registry_host,
+            conf.registry_port,
+            use_ssl=conf.registry_client_protocol.lower() == "https",
+            key_file=conf.registry_client_key_file,
+            cert_file=conf.registry_client_cert_file,
+            ca_file=conf.registry_client_ca_file,
+            insecure=conf.registry_client_insecure,
+            timeout=conf.registry_client_timeout,
+        )
+
+    def request(
+        self,
+        context: RequestContext,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, Any] | None = None,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        default: Callable[[Any], Any] | None = None,
+        object_hook: Callable[[dict[str, Any]], Any] | None = None,
+        idempotent: bool | None = None,
+    ) -> Any:
+        """Send a request for ``context``; return the answer's JSON, None if it is empty.
+
+        :param body: sent as JSON, ``default`` and ``object_hook`` as for the ``json`` module
+        :param idempotent: see ``HTTPClient.request``
+        :raises GlanceException: by status, or ``ClientConnectionError``; wrap the call in ``meaning``
+        :raises ValueError: the answer is not JSON
+        """
+        headers = (headers or {}) | self._identity(context)
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body, default=default).encode()
+        response = self._http.request(method, path, headers=headers, params=params, body=data, idempotent=idempotent)
+        raw = response.read()
+        return json.loads(raw, object_hook=object_hook) if raw else None
+
+    def _identity(self, context: RequestContext) -> dict[str, str]:
+        """Headers that say who asks."""
+        headers = {"Accept": "application/json", "X-Openstack-Request-ID": self._request_id(context.request_id)}
+        if self._conf.use_user_token and context.auth_token:
+            headers["X-Auth-Token"] = context.auth_token
+        if self._conf.send_identity_headers:
+            headers["X-Identity-Status"] = "Confirmed"
+            headers["X-User-Id"] = context.user_id or ""
+            headers["X-Tenant-Id"] = context.project_id or ""
+            headers["X-Roles"] = ",".join(context.roles)
+            if context.service_catalog is not None:
+                catalog = json.dumps(context.service_catalog, ensure_ascii=False, separators=(",", ":"))
+                headers["X-Service-Catalog"] = catalog
+        return headers
+
+    def _request_id(self, request_id: str) -> str:
+        """The id, without the prefix that this side gave it where the registry would find it too long with it."""
+        limit = self._conf.max_request_id_length
+        return request_id if not 0 < limit < len(request_id) else request_id.removeprefix("req-")
+
+
+@contextmanager
+def meaning(image_id: str | None = None) -> Iterator[None]:
+    """Read the registry's answer as what it means to the API's caller (registry.md §5, last table)."""
+    try:
+        yield
+    except exception.NotFound as error:
+        if image_id is None:
+            raise
+        raise exception.ImageNotFound(image_id=image_id) from error
+    except exception.Invalid as error:
+        raise exception.Invalid(_details(error)) from error
+    except exception.NotAuthenticated:
+        raise
+    except exception.Forbidden as error:
+        raise exception.Forbidden(_details(error)) from error
+    except exception.Duplicate as error:
+        raise exception.Duplicate(_details(error)) from error
+    except exception.LimitExceeded as error:
+        raise exception.LimitExceeded(_details(error), retry_after=error.retry_after) from error
+    except exception.ServiceUnavailable as error:
+        raise exception.ServiceUnavailable("The registry is not available.", retry_after=error.retry_after) from error
+    except (exception.GlanceException, OSError, ValueError, KeyError, TypeError) as error:
+        LOG.error("The registry failed: %s: %s", type(error).__name__, error)
+        raise exception.ServiceUnavailable("The registry is not available.") from error
+
+
+def _details(error: exception.GlanceException) -> str:
+    """What the registry said, without the sentence that the client puts before it."""
+    return getattr(error, "details", None) or str(error)
