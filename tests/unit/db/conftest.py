@@ -1,4 +1,7 @@
-"""The data functions on every engine: a test that takes ``db`` runs on SQLite, MariaDB and PostgreSQL."""
+"""The data functions on every engine, called directly and over the registry's RPC.
+
+A test that takes ``db`` runs on SQLite, MariaDB and PostgreSQL, both ways.
+"""
 
 import sqlite3
 from collections.abc import Iterator
@@ -14,6 +17,7 @@ from glance.context import RequestContext
 from glance.db.sqlalchemy import api, engine, models
 from glance.db.sqlalchemy.engine import Database
 from glance.db.sqlalchemy.migrations import sync
+from tests.unit.db.over_rpc import OverRPC
 
 ENGINES = ("sqlite", "mariadb", "postgresql")
 SAMPLES = Path(__file__).parent / "samples"
@@ -66,10 +70,17 @@ def postgresql_schema(postgresql_server: Any) -> Iterator[str]:
         yield _with_schema(url)
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=[f"{engine}{way}" for engine in ENGINES for way in ("", "-rpc")])
 def db(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """``glance.db.sqlalchemy.api`` on an empty database of each engine."""
-    yield from _configured(request.getfixturevalue(f"{request.param}_schema"))
+    """``glance.db.sqlalchemy.api`` on an empty database of each engine; with ``-rpc`` through the registry's RPC."""
+    name, _, way = request.param.partition("-")
+    for module in _configured(request.getfixturevalue(f"{name}_schema")):
+        if not way:
+            yield module
+            continue
+        remote = OverRPC()
+        yield remote
+        remote.close()
 
 
 @pytest.fixture
