@@ -140,7 +140,7 @@ class Database:
                 LOG.error("%s", error)
                 raise self._unavailable() from None
             elapsed = time.monotonic() - started
-            if errors.is_transient(failure) and elapsed < PATIENCE and (tries < _TRIES or _is_sqlite_busy(failure)):
+            if errors.is_transient(failure) and elapsed < PATIENCE and (tries < _TRIES or errors.is_occupied(failure)):
                 time.sleep(random.uniform(0.002, min(0.05, 0.005 * tries)))  # noqa: S311
             elif errors.is_disconnect(failure) and not reconnected and elapsed < _QUICK:
                 reconnected = True
@@ -182,10 +182,6 @@ def now(conn: Connection) -> datetime:
     """The time, naive UTC, as precise as the columns of this engine keep it."""
     moment = datetime.now(UTC).replace(tzinfo=None)
     return moment.replace(microsecond=0) if conn.dialect.name == "mysql" else moment
-
-
-def _is_sqlite_busy(error: Exception) -> bool:
-    return isinstance(error, exc.DBAPIError) and errors.is_sqlite_busy(error)
 
 
 def _commit(conn: Connection) -> None:

@@ -11,9 +11,12 @@ LOG = logging.getLogger(__name__)
 _SQLITE_BUSY, _SQLITE_LOCKED = 5, 6
 # Deadlock (also what a lost Galera certification looks like), lock wait, changed since the snapshot.
 _MYSQL_TRANSIENT = frozenset((1213, 1205, 1020))
+_MYSQL_FULL = 1040
 _MYSQL_BAD_VALUE = frozenset((1264, 1265, 1267, 1292, 1300, 1366, 1406, 3854, 3988))
 _MYSQL_NO_SCHEMA = frozenset((1049, 1146, 1054))
 _POSTGRESQL_TRANSIENT = frozenset(("40001", "40P01", "55P03"))
+_POSTGRESQL_FULL = ("remaining connection slots are reserved", "too many clients already")
+"""Texts, because the driver keeps the code of a refused connection to itself."""
 _POSTGRESQL_NO_SCHEMA = frozenset(("3D000", "42P01", "42703"))
 
 
@@ -33,9 +36,13 @@ def _codes(error: exc.DBAPIError) -> tuple[int | None, str]:
     return number, sqlstate
 
 
-def is_sqlite_busy(error: exc.DBAPIError) -> bool:
-    """Another connection holds the lock of the SQLite file."""
-    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in {_SQLITE_BUSY, _SQLITE_LOCKED}
+def is_occupied(error: Exception) -> bool:
+    """Others hold the lock of the SQLite file, or all connections of the server: it is a matter of waiting."""
+    if not isinstance(error, exc.DBAPIError):
+        return False
+    if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in {_SQLITE_BUSY, _SQLITE_LOCKED}:
+        return True
+    return _codes(error)[0] == _MYSQL_FULL or any(text in str(error.orig) for text in _POSTGRESQL_FULL)
 
 
 def is_transient(error: Exception) -> bool:
@@ -43,7 +50,7 @@ def is_transient(error: Exception) -> bool:
     if not isinstance(error, exc.DBAPIError):
         return False
     number, sqlstate = _codes(error)
-    return is_sqlite_busy(error) or number in _MYSQL_TRANSIENT or sqlstate in _POSTGRESQL_TRANSIENT
+    return is_occupied(error) or number in _MYSQL_TRANSIENT or sqlstate in _POSTGRESQL_TRANSIENT
 
 
 def is_disconnect(error: Exception) -> bool:

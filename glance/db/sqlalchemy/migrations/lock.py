@@ -45,7 +45,7 @@ def _take_sqlite(conn: Connection) -> bool:
     try:
         conn.exec_driver_sql("BEGIN EXCLUSIVE")
     except exc.DBAPIError as error:
-        if errors.is_sqlite_busy(error):
+        if errors.is_occupied(error):
             return False
         raise
     return True
