@@ -4,7 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
-SCENARIOS = ("upload", "download", "list", "show", "create", "fairness", "memory")
+SCENARIOS = ("upload", "download", "list", "show", "create", "v2", "fairness", "memory")
 DATABASES = ("mariadb", "sqlite")
 
 _ABOUT = """\
@@ -21,6 +21,8 @@ scenarios (default: all)
   list, show, create
               4 clients repeat GET /v1/images/detail?limit=25, HEAD /v1/images/ID, POST /v1/images (no data); images
               have 3 properties.  Beside it the same request straight to the registry; the rest is the price of the hop.
+  v2          4 clients repeat GET /v2/images?limit=25, GET and PATCH /v2/images/ID, POST /v2/images, with data_api
+              over the registry's RPC; beside it the same straight to the database.
   fairness    20 HEAD and 20 GET (1 KiB) per second beside 1 full-speed and 4 trickling uploads, one API worker.
               Beside it the same without uploads; above it how late an idle process wakes up meanwhile.
   memory      PSS of both parents and their 2 + 2 workers, just started.

@@ -125,6 +125,15 @@ class V2(ImagesApi):
     def create(self) -> bytes:
         return request("POST", self.root, {**self.headers, "Content-Type": "application/json"}, self._image)
 
+    def patch(self, image_id: str) -> bytes:
+        """Change an attribute, and set a property."""
+        headers = {**self.headers, "Content-Type": "application/openstack-images-v2.1-json-patch"}
+        changes = [
+            {"op": "replace", "path": "/name", "value": "bench"},
+            {"op": "add", "path": "/os_distro", "value": "debian"},
+        ]
+        return request("PATCH", f"{self.root}/{image_id}", headers, json.dumps(changes).encode())
+
     def download(self, image_id: str) -> bytes:
         return request("GET", f"{self.root}/{image_id}/file", self.headers)
 

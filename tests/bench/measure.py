@@ -8,13 +8,14 @@ from typing import Any
 
 from tests.bench import bare, fairness, metadata, peer, processes, services, transfers
 from tests.bench.clients import Outcome
+from tests.bench.dialects import V2
 from tests.bench.metadata import Cost
 from tests.bench.report import Report
 from tests.bench.services import Service
 from tests.bench.transfers import Rate
 
 MIB = 2**20
-_NAMES = {"list": "list 25", "show": "show", "create": "create"}
+_NAMES = {"list": "list 25", "show": "show", "create": "create", "patch": "patch"}
 _SECONDS, _FAIRNESS_SECONDS = 5, 20
 
 
@@ -58,6 +59,9 @@ class Bench:
         operations = [name for name in metadata.OPERATIONS if name in wanted]
         for database, service in here.items():
             self._small_requests(database, service, operations)
+        if "v2" in wanted:
+            for database in here:
+                self._version_two(database)
         if "memory" in wanted and len(wanted) > 1:
             self._report.add("memory API + registry, at the end", "MiB PSS", _pss(first))
         if "fairness" in wanted:
@@ -124,6 +128,26 @@ class Bench:
             self._report.add(what, unit, getattr(rate, name), reference)
             if upstream:
                 self._report.upstream(what, unit, getattr(upstream, name))
+
+    # --- API v2 -----------------------------------------------------------------------
+
+    def _version_two(self, database: str) -> None:
+        seconds = self._options.seconds or _SECONDS
+        modules = {"over RPC": "glance.db.registry.api", "direct": "glance.db.sqlalchemy.api"}
+        services = {
+            name: self._here(database, f"v2 {name}", dialect=V2(), data_api=module) for name, module in modules.items()
+        }
+        image_ids = {name: metadata.fill(service) for name, service in services.items()}
+        for operation in metadata.V2_OPERATIONS:
+            costs = {
+                name: metadata.through_api(service, operation, image_ids[name], seconds)
+                for name, service in services.items()
+            }
+            what = f"v2 {_NAMES[operation]}, {database}"
+            remote, direct = costs["over RPC"], costs["direct"]
+            self._report.add(what, "CPU ms", remote.total_cpu, ("direct", direct.total_cpu))
+            self._report.add(what, "CPU ms, API", remote.cpu["api"], ("direct", direct.cpu["api"]))
+            self._report.add(what, "requests/s", remote.rate, ("direct", direct.rate))
 
     # --- small requests ---------------------------------------------------------------
 

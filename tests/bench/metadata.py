@@ -13,6 +13,7 @@ from tests.bench.services import Service
 from tests.bench.wire import Connection
 
 OPERATIONS = ("list", "show", "create")
+V2_OPERATIONS = (*OPERATIONS, "patch")
 CLIENTS = 4
 
 _IMAGES = 2 * PAGE
@@ -59,7 +60,8 @@ def at_registry(service: Service, operation: str, image_id: str, seconds: float,
 
 
 def _request(dialect: Dialect, operation: str, image_id: str) -> bytes:
-    return dialect.show(image_id) if operation == "show" else getattr(dialect, operation)()
+    make = getattr(dialect, operation)
+    return make(image_id) if operation in ("show", "patch") else make()
 
 
 def _cost(port: int, request: bytes, processes: Mapping[str, Sequence[int]], seconds: float, count: int) -> Cost:

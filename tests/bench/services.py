@@ -44,21 +44,31 @@ class Service:
 
 
 @contextlib.contextmanager
-def glance(directory: Path, connection: str | None = None, workers: int = 2, **api: Any) -> Iterator[Service]:
+def glance(
+    directory: Path,
+    connection: str | None = None,
+    workers: int = 2,
+    dialect: ImagesApi | None = None,
+    data_api: str = "glance.db.registry.api",
+    **api: Any,
+) -> Iterator[Service]:
     """The daemons of this tree, without authentication.
 
     :param connection: database, default a new SQLite file
+    :param dialect: how it is spoken to, default API v1
+    :param data_api: where API v2 finds metadata
     :param api: more options of glance-api
     """
     directory.mkdir()
     deployment = Deployment(
-        directory, api={"workers": workers, **api}, registry={"workers": workers}, connection=connection
-    )
+        directory, api={"workers": workers, **api}, registry={"workers": workers}, connection=connection,
+        data_api=data_api,
+    )  # fmt: skip
     try:
         deployment.start()
         yield Service(
             deployment.api_port,
-            V1(),
+            dialect or V1(),
             {"api": [deployment.api.pid], "registry": [deployment.registry.pid]},
             deployment.images,
             deployment.registry_port,
