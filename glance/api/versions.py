@@ -45,16 +45,30 @@ def document(conf: cfg.ConfigOpts, host_url: str) -> dict[str, Any]:
 
 
 class VersionsApp:
-    """Answers every request with the versions document: 300, or 200 where it was asked for."""
+    """Answers every request with the versions document: 300, or 200 where it was asked for.
+
+    ``/openapi.json`` is answered with the description of the APIs.
+    """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
+        self._description: dict[str, Any] | None = None
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         request = webob.Request(environ)
+        if environ.get("PATH_INFO") == "/openapi.json":
+            return self._described()(environ, start_response)
         asked_for = environ.get("PATH_INFO", "").lstrip("/").split("/", 1)[0] == "versions"
         response = json_response(document(self._conf, request.application_url), 200 if asked_for else 300)
         return response(environ, start_response)
+
+    def _described(self) -> webob.Response:
+        """The description, made when it is first asked for."""
+        if self._description is None:
+            from glance.api import openapi  # needs more than a list of versions does
+
+            self._description = openapi.document(self._conf)
+        return json_response(self._description)
 
 
 def create_resource(global_conf: dict[str, str] | None = None, **local_conf: str) -> VersionsApp:

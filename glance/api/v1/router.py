@@ -11,30 +11,33 @@ from glance.images.service import Service
 from glance.wsgi.router import Route, Router, redirect_to_slash
 
 
+def routes(service: Service) -> list[Route]:
+    """The route table; paths without the ``/v1`` in front."""
+    images, members = Images(service), Members(service)
+    return [
+        Route("/", {"*": images.index}),
+        Route("/images", {"GET": images.index, "POST": images.create}),
+        Route("/images/detail", {"GET": images.detail}, allow={"HEAD": "GET", "*": "GET, HEAD"}),
+        Route(
+            "/images/{image_id}",
+            {"GET": images.show, "HEAD": images.meta, "PUT": images.update, "DELETE": images.delete},
+        ),
+        Route("/images/{image_id}/members", {"GET": members.index, "PUT": members.replace}),
+        Route(
+            "/images/{image_id}/members/{member}",
+            {"PUT": members.update, "DELETE": members.delete},
+            allow={"*": "GET, PUT, DELETE"},
+        ),
+        Route("/shared-images/{member}", {"*": members.shared_images}),
+    ]
+
+
 class API(Router):
-    """The v1 application; paths without the ``/v1`` in front."""
+    """The v1 application."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        images, members = Images(service), Members(service)
-        super().__init__(
-            [
-                Route("/", {"*": images.index}),
-                Route("/images", {"GET": images.index, "POST": images.create}),
-                Route("/images/detail", {"GET": images.detail}, allow={"HEAD": "GET", "*": "GET, HEAD"}),
-                Route(
-                    "/images/{image_id}",
-                    {"GET": images.show, "HEAD": images.meta, "PUT": images.update, "DELETE": images.delete},
-                ),
-                Route("/images/{image_id}/members", {"GET": members.index, "PUT": members.replace}),
-                Route(
-                    "/images/{image_id}/members/{member}",
-                    {"PUT": members.update, "DELETE": members.delete},
-                    allow={"*": "GET, PUT, DELETE"},
-                ),
-                Route("/shared-images/{member}", {"*": members.shared_images}),
-            ]
-        )
+        super().__init__(routes(service))
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         services.start(self._service)
