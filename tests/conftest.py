@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-pytest_plugins = ["tests.services.databases"]
+pytest_plugins = [f"tests.services.{name}" for name in ("databases", "ceph", "keystone", "swift")]
 
 
 @pytest.hookimpl(trylast=True)

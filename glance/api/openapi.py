@@ -317,6 +317,18 @@ def _v2() -> dict[tuple[str, str], _Operation]:
     )
     old_change = _object({"add": _TEXT, "replace": _TEXT, "remove": _TEXT, "value": {}}, [])
     changes = dict(zip(CONTENT_TYPES, (old_change, change), strict=True))
+    limits: Schema = {
+        "type": "object",
+        "additionalProperties": _object({"usage": _COUNT, "limit": {"type": "integer"}}),
+    }
+    store = _object(
+        {
+            "id": _TEXT, "description": _TEXT, "default": _TEXT, "read-only": _TEXT, "type": _TEXT,
+            "weight": {"type": "integer"}, "properties": {"type": "object", "additionalProperties": {}},
+        },
+        ["id"],
+    )  # fmt: skip
+    stores = _object({"stores": {"type": "array", "items": store}})
     methods = _object({"description": _TEXT, "type": _TEXT, "value": {"type": "array", "items": _TEXT}})
     return {
         ("/schemas/{name}", "GET"): _Operation("Show a schema", {200: (_JSON, _ref("Schema"))}, (405,)),
@@ -360,9 +372,14 @@ def _v2() -> dict[tuple[str, str], _Operation]:
         ("/info/import", "GET"): _Operation(
             "List the ways to import data", {200: (_JSON, _object({"import-methods": methods}))}, (405,)
         ),
+        ("/info/stores", "GET"): _Operation("List the stores", {200: (_JSON, stores)}, (405,)),
+        ("/info/stores/detail", "GET"): _Operation("List the stores, with settings", {200: (_JSON, stores)}, (405,)),
+        ("/stores/{store}/{image_id}", "DELETE"): _Operation(
+            "Delete the copy of an image that a store has", {204: None}, (405, 409)
+        ),
         ("/info/usage", "GET"): _Operation(
             "Show what the project uses of its limits",
-            {200: (_JSON, _object({"usage": {"type": "object", "additionalProperties": _object({"usage": _COUNT, "limit": {"type": "integer"}})}}))},
+            {200: (_JSON, _object({"usage": limits}))},
             (405,),
         ),
     }  # fmt: skip

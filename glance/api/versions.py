@@ -11,6 +11,8 @@ from glance.wsgi.router import json_response
 V1 = ("v1.1", "v1.0")
 V2 = ("v2.9", "v2.7", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
 """What clients look for is there (v2-images.md §1); the numbers between name features that are not."""
+V2_STORES = ("v2.15", "v2.13", "v2.10", "v2.9", "v2.8", *V2[1:])
+"""The same with ``enabled_backends``."""
 
 
 def enabled_families(conf: cfg.ConfigOpts) -> tuple[str, ...]:
@@ -20,7 +22,7 @@ def enabled_families(conf: cfg.ConfigOpts) -> tuple[str, ...]:
 
 def ids(conf: cfg.ConfigOpts) -> tuple[str, ...]:
     """The versions to advertise, newest first."""
-    offered = {"v1": V1, "v2": V2}
+    offered = {"v1": V1, "v2": V2_STORES if conf.enabled_backends else V2}
     return tuple(version for family in enabled_families(conf) for version in offered[family])
 
 

@@ -68,6 +68,10 @@ class UnsafeContent(Invalid):
     message = "The image data was refused: {reason}"
 
 
+class FormatMismatch(UnsafeContent):
+    """The uploaded data is not in the image's disk format, and the operator requires that it is."""
+
+
 # --- who asks ----------------------------------------------------------------
 
 

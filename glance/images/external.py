@@ -19,7 +19,7 @@ def source_size(service: Service, uri: str) -> int:
     :raises ImageDataNotFound: the server there says that there is no such thing
     """
     service.stores.check_external(uri)
-    return service.stores.size(uri)
+    return service.stores.place(uri).size()
 
 
 def register_location(
@@ -61,7 +61,7 @@ def start_copy(service: Service, context: RequestContext, image: Image, uri: str
 
 def _copy(service: Service, context: RequestContext, image: Image, uri: str, driver: Driver) -> None:
     try:
-        reader = service.stores.open(uri)
+        reader = service.stores.place(uri).open()
     except exception.GlanceException as error:
         LOG.warning("The copy source of image %s cannot be read: %s", image.id, error)
         service.notifier.error("image.upload", str(error))

@@ -192,7 +192,7 @@ def delete(service: Service, context: RequestContext, image_id: str, if_match: l
     if locations and not service.conf.delayed_delete:
         try:
             for location in locations:
-                _delete_data(service, image_id, location.url)
+                _delete_data(service, context, image_id, location)
         except (exception.InUse, exception.Forbidden):
             service.catalog.restore(context.elevated(), image_id, image.status)  # users have no undelete
             raise
@@ -241,9 +241,9 @@ def _delete_record(
     return image, locations, gone
 
 
-def _delete_data(service: Service, image_id: str, url: str) -> None:
+def _delete_data(service: Service, context: RequestContext, image_id: str, location: Location) -> None:
     try:
-        service.stores.delete(url)
+        service.stores.place(location.url, location.store, context).delete()
     except (exception.ImageDataNotFound, exception.StoreDeleteNotSupported) as error:
         LOG.info("Nothing to remove from the store for image %s: %s", image_id, error)
     except (exception.BadStoreUri, exception.UnknownScheme):

@@ -7,7 +7,7 @@ from typing import Any
 
 from glance.common import exception
 from glance.context import RequestContext
-from glance.images import formats, quota
+from glance.images import access, formats, lifecycle, notifications, quota
 from glance.images.model import Image, Location
 from glance.images.service import Service
 
@@ -82,7 +82,10 @@ class Draft:
         if any((known.url, known.metadata) == (location.url, location.metadata) for known in self._wanted):
             raise exception.Invalid("The image has this location already.")
         quota.check_locations(self._service.conf, [*self._wanted, location])
-        size = stores.size(location.url)
+        try:
+            size = stores.place(location.url).size()
+        except exception.ImageDataNotFound:
+            raise exception.Invalid("There is no data at the location.") from None
         if not size:
             raise exception.Invalid("The size of the data at the location is not known.")
         if self._size is None:
@@ -139,23 +142,8 @@ class Draft:
         :raises InUse, Forbidden, StoreUnavailable: the store keeps it; the location is back
         """
         for location in self._removed:
-            status = "deleted"
-            try:
-                self._delete(location)
-            except exception.GlanceException:
-                status = "active"
-                raise
-            finally:
-                if location.id is not None:
-                    entry = Location(location.url, location.metadata, status, location.id)
-                    image = self._service.catalog.update(self._context, image.id, {"change_locations": [entry]})
+            image = delete_data(self._service, self._context, image, location)
         return image
-
-    def _delete(self, location: Location) -> None:
-        try:
-            self._service.stores.delete(location.url)
-        except (exception.ImageDataNotFound, exception.StoreDeleteNotSupported) as error:
-            LOG.info("Nothing to remove from the store for image %s: %s", self._image.id, error)
 
     def _enforce(self, rule: str) -> None:
         target = self._service.policy.image_target(self._context, self._image)
@@ -166,6 +154,59 @@ class Draft:
             raise exception.Conflict(
                 f"Locations can be changed while an image is {' or '.join(statuses)}, not {self._image.status}."
             )
+
+
+def remove_from_store(service: Service, context: RequestContext, image_id: str, store: str) -> None:
+    """Delete the copy of an image that one store has (spec v2-images.md §11).
+
+    :raises ImageNotFound: no such image
+    :raises NotFound: the store has no copy
+    :raises Conflict: no such store, or the image is not active
+    :raises Forbidden: policy, not the caller's, or it is the only copy
+    :raises InUse: the store keeps it
+    """
+    access.require_writer(context)
+    if store not in service.stores.drivers():
+        raise exception.Conflict(f"Store {store!r} is not one of {', '.join(service.stores.drivers())}.")
+    image = lifecycle.load(service, context, image_id)
+    for rule in ("get_image_location", "delete_image_location"):
+        service.policy.enforce(context, rule, service.policy.image_target(context, image))
+    access.require_mutable(context, image, "delete a location of")
+    if image.status != "active":
+        raise exception.Conflict(f"Image {image_id} is {image.status}, not active.")
+    locations = [location for location in image.locations if location.status == "active"]
+    there = [entry for entry in locations if service.stores.place(entry.url, entry.store).store == store]
+    if not there:
+        raise exception.NotFound(f"Store {store} has no data of image {image_id}.")
+    if len(locations) == 1:
+        raise exception.Forbidden("The last location of an image cannot be removed.")
+    gone = there[0]
+    pending = Location(gone.url, gone.metadata, "pending_delete", gone.id)
+    service.catalog.update(
+        context, image_id, {"change_locations": [pending]}, from_status="active", if_match=[str(image.etag)]
+    )
+    image = delete_data(service, context, image, gone)
+    service.notifier.info("image.update", notifications.image_payload(service, image))
+
+
+def delete_data(service: Service, context: RequestContext, image: Image, location: Location) -> Image:
+    """Remove the data of a location that nobody is sent to any more; return the image as it is then.
+
+    :raises InUse, Forbidden, StoreUnavailable: the store keeps it; the location is back
+    """
+    status = "deleted"
+    try:
+        service.stores.place(location.url, location.store, context).delete()
+    except (exception.ImageDataNotFound, exception.StoreDeleteNotSupported) as error:
+        LOG.info("Nothing to remove from the store for image %s: %s", image.id, error)
+    except exception.GlanceException:
+        status = "active"
+        raise
+    finally:
+        entry = Location(location.url, location.metadata, status, location.id)
+        if location.id is not None:
+            image = service.catalog.update(context, image.id, {"change_locations": [entry]})
+    return image
 
 
 def _index(place: str) -> int:

@@ -21,6 +21,11 @@ class Location:
     status: str = "active"
     id: int | None = None
 
+    @property
+    def store(self) -> str | None:
+        """Name of the store that it is in, if that is known; ``backend`` is what 2018 called it."""
+        return self.metadata.get("store") or self.metadata.get("backend")
+
 
 @dataclass(slots=True)
 class Member:

@@ -13,6 +13,7 @@ from glance.common import exception
 from glance.context import RequestContext, admin_context
 from glance.images import notifications, quota
 from glance.images.catalog import Transfer
+from glance.images.inspection import Inspector
 from glance.images.model import Image, Location
 from glance.images.service import Service
 from glance.images.transfers import status_if_dead
@@ -20,6 +21,8 @@ from glance.store import transfer
 from glance.store.base import Driver, Written
 
 LOG = logging.getLogger(__name__)
+
+_OF_DATA = ("size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value")
 
 
 def store_image(
@@ -41,6 +44,7 @@ def store_image(
     :param failed_status: what the image becomes when this fails: ``killed`` or ``queued``
     :raises Conflict: another upload has the image; it is left alone
     :raises Invalid: size or checksum differ from what was announced
+    :raises UnsafeContent: the data was inspected and refused
     :raises LimitExceeded: size cap, storage quota, full store
     :raises Duplicate: the store has an object of that name; the image waits for data again
     :raises ImageGone: the image was deleted meanwhile
@@ -51,32 +55,47 @@ def store_image(
         saving = service.catalog.update(context, image.id, {"status": "saving"}, from_status="queued", transfer=name)
         with _failing_to(service, context, image.id, failed_status):
             limits = quota.UploadLimits(service, context, image, size)
+            inspector = Inspector(service.conf, image.disk_format, image.container_format)
             written = transfer.store_data(
-                driver, image.id, source, size, limit=limits.stream, hash_algo=service.conf.hashing_algorithm
-            )
-            with _removing(service, driver, written, image.id):
+                driver, image.id, source, size, limit=limits.stream, hash_algo=service.conf.hashing_algorithm,
+                observers=[inspector.feed],
+            )  # fmt: skip
+            with _removing(service, context, driver, written, image.id):
                 if checksum is not None and checksum.lower() != written.checksum:
                     raise exception.Invalid(
                         f"Supplied checksum ({checksum}) and checksum generated from uploaded image "
                         f"({written.checksum}) did not match. Setting image status to '{failed_status}'."
                     )
+                found = inspector.finish()
+                if saving.virtual_size is None:  # what a v1 client declared remains
+                    saving.virtual_size = found
                 _notify_upload(service, saving, written)
-                active = activate(service, context, image.id, written, max_usage=limits.usage)
+                active = activate(
+                    service, context, image.id, written, max_usage=limits.usage, virtual_size=saving.virtual_size
+                )
     notifications.activated(service, active)
     return active
 
 
 def activate(
-    service: Service, context: RequestContext, image_id: str, written: Written, *, max_usage: int | None
+    service: Service,
+    context: RequestContext,
+    image_id: str,
+    written: Written,
+    *,
+    max_usage: int | None,
+    virtual_size: int | None = None,
 ) -> Image:
     """Make an image whose data is stored active.
 
+    :param virtual_size: bytes of the disk that the data is, None if unknown
     :raises ImageGone: it was deleted meanwhile
     :raises Conflict: somebody else changed its status
     """
     changes = {
         "status": "active",
         "size": written.size,
+        "virtual_size": virtual_size,
         "checksum": written.checksum,
         "os_hash_algo": written.hash_algo,
         "os_hash_value": written.hash_value,
@@ -101,12 +120,15 @@ def settle(service: Service, dead: Transfer) -> None:
     The compare-and-swap makes sure that nobody finished it meanwhile.
     """
     try:
-        service.catalog.update(
-            admin_context(), dead.image_id, {"status": status_if_dead(dead)}, from_status=dead.status
-        )
+        service.catalog.update(admin_context(), dead.image_id, _failed(status_if_dead(dead)), from_status=dead.status)
     except (exception.Conflict, exception.NotFound):
         return
     service.stores.discard(dead.image_id)
+
+
+def _failed(status: str) -> dict[str, Any]:
+    """What changes when an upload ends in ``status``: a queued image knows nothing of the data that it waits for."""
+    return {"status": status} | (dict.fromkeys(_OF_DATA) if status == "queued" else {})
 
 
 @contextmanager
@@ -123,7 +145,7 @@ def _failing_to(service: Service, context: RequestContext, image_id: str, status
             service.notifier.error("image.upload", str(error))
         LOG.warning("Upload of image %s failed: %s", image_id, type(error).__name__)
         try:
-            service.catalog.update(context, image_id, {"status": status}, from_status="saving")
+            service.catalog.update(context, image_id, _failed(status), from_status="saving")
         except (exception.NotFound, exception.Conflict):
             LOG.info("Image %s was changed by somebody else while its upload failed", image_id)
         except exception.GlanceException as failure:
@@ -133,7 +155,9 @@ def _failing_to(service: Service, context: RequestContext, image_id: str, status
 
 
 @contextmanager
-def _removing(service: Service, driver: Driver, written: Written, image_id: str) -> Iterator[None]:
+def _removing(
+    service: Service, context: RequestContext, driver: Driver, written: Written, image_id: str
+) -> Iterator[None]:
     """On an error remove the data that was stored.
 
     Only when the registry or its database did not answer is it kept: the image may have
@@ -145,7 +169,7 @@ def _removing(service: Service, driver: Driver, written: Written, image_id: str)
         raise
     except BaseException:
         try:
-            service.stores.delete(written.uri)
+            service.stores.place(written.uri, driver.backend, context).delete()
         except exception.GlanceException as error:
             LOG.warning("The data of the failed upload of image %s could not be removed: %s", image_id, error)
         raise

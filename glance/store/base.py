@@ -21,11 +21,12 @@ Errors, all from ``glance.common.exception``:
 =========================  ==================================================
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from glance.common import exception
+from glance.common.offload import offload
 from glance.context import RequestContext
 
 
@@ -82,7 +83,7 @@ class Reader:
 class Driver:
     """Base of all drivers.  One instance serves one configured store.
 
-    :cvar NAME: the name in ``stores``, ``enabled_backends`` and ``default_store``
+    :cvar NAME: the name in ``stores``, ``default_store``, and the types of ``enabled_backends``
     :cvar SCHEMES: URI schemes of its locations
     :cvar WRITABLE: whether images can be added (http: False)
     :cvar RANGES: whether ``open`` accepts an offset and a length
@@ -96,6 +97,9 @@ class Driver:
     WRITABLE: ClassVar[bool] = True
     RANGES: ClassVar[bool] = False
     BLOCKING: ClassVar[bool] = False
+
+    backend: str | None = None
+    """Id in ``enabled_backends``; None for the single store of its kind."""
 
     def __init__(self, conf: Any, backend: str | None = None) -> None:
         """Read the options of this store; touch neither disk nor network.
@@ -114,6 +118,21 @@ class Driver:
 
         :raises ConfigurationError: the store cannot take new images; reading goes on
         """
+
+    def offload(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """Return ``fn(*args)``, a call of this driver, made where it keeps nobody else waiting."""
+        return offload(fn, *args) if self.BLOCKING else fn(*args)
+
+    def describe(self) -> dict[str, Any]:
+        """What administrators are shown of the store (v2-images.md §11, /info/stores/detail)."""
+        return {}
+
+    def holds(self, uri: str) -> bool:
+        """Whether an object at ``uri``, of which only the scheme is known to fit, is this store's.
+
+        Tells several stores of one kind apart, for locations that do not name theirs.
+        """
+        return True
 
     def acting_for(self, context: RequestContext) -> "Driver":
         """The driver to use for one request: itself, unless what it does depends on who asks.

@@ -124,6 +124,16 @@ class FileDriver(Driver):
 
     # --- reading and removing ------------------------------------------------
 
+    def describe(self) -> dict[str, Any]:
+        return {
+            "data_dir": ",".join(datadir.path for datadir in self._datadirs),
+            "chunk_size": self._options.filesystem_store_chunk_size,
+            "thin_provisioning": self._options.filesystem_thin_provisioning,
+        }
+
+    def holds(self, uri: str) -> bool:
+        return any(os.path.dirname(_path(uri)) == datadir.path for datadir in self._datadirs)
+
     def check_location(self, uri: str) -> None:
         _path(uri)
 

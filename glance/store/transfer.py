@@ -10,7 +10,7 @@ import hashlib
 import logging
 import mmap
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from glance.common import exception
@@ -38,6 +38,7 @@ def store_data(
     limit: int | None = None,
     exceeded: exception.LimitExceeded | None = None,
     on_progress: Callable[[int], None] | None = None,
+    observers: Sequence[Callable[[memoryview], None]] = (),
 ) -> Written:
     """Write ``source`` to the store under ``image_id``; nothing remains of it if that fails.
 
@@ -48,6 +49,8 @@ def store_data(
     :param limit: most bytes that are accepted; ``exceeded`` is raised beyond it
     :param on_progress: called in the caller's thread with the bytes read so far, once per
         block; what it raises ends the transfer
+    :param observers: each is called with every block, in order, in a native thread of its own,
+        and must keep no reference to it; what one raises ends the transfer
     :raises OSError: whatever the source raised, as when the client broke off
     :raises Invalid, LimitExceeded, Duplicate, StorageFull, StorageWriteDenied,
         StoreAddDisabled, StoreUnavailable:
@@ -55,7 +58,7 @@ def store_data(
     if limit is not None and size is not None and size > limit:
         raise exceeded or exception.ImageSizeLimitExceeded(limit=limit)
     digests = {name: hashlib.new(name, usedforsecurity=False) for name in ("md5", hash_algo)}
-    pipeline = _Pipeline(driver.BLOCKING, [digest.update for digest in digests.values()])
+    pipeline = _Pipeline(driver.BLOCKING, [*(digest.update for digest in digests.values()), *observers])
     try:
         pipeline.open(driver, image_id, size)
         read = _reader(source)
@@ -79,7 +82,8 @@ def store_data(
         pipeline.close()
     return Written(
         uri=uri, size=total, checksum=digests["md5"].hexdigest(), hash_algo=hash_algo,
-        hash_value=digests[hash_algo].hexdigest(), metadata=metadata,
+        hash_value=digests[hash_algo].hexdigest(),
+        metadata={**metadata, "store": driver.backend} if driver.backend else metadata,
     )  # fmt: skip
 
 

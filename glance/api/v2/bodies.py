@@ -53,8 +53,8 @@ def entity_tags(request: Request) -> list[str] | None:
     text = request.environ.get("HTTP_IF_MATCH")
     if text is None:
         return None
-    # A weak one never matches: it does not promise that the content is the same.
-    return [match[3] or match[2] for match in _ENTITY_TAG.finditer(text) if not match[1]]
+    # A weak one never matches: it does not promise that the content is the same.  A quoted * is a tag that none has.
+    return [match[3] or match[2] for match in _ENTITY_TAG.finditer(text) if not match[1] and match[2] != "*"]
 
 
 def _is_chunked(request: Request) -> bool:

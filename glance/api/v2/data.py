@@ -8,7 +8,8 @@ import webob.exc
 from glance.api.v2 import bodies
 from glance.common import exception
 from glance.common.values import MAX_BIGINT, non_negative_int
-from glance.images import download, lifecycle, upload
+from glance.images import download, lifecycle, locations, upload
+from glance.images.model import Image
 from glance.images.service import Service
 from glance.wsgi.router import Request
 
@@ -25,12 +26,13 @@ class Data:
     def download(self, request: Request, image_id: str) -> webob.Response:
         service, context = self._service, request.context
         image = download.authorize(service, context, image_id)
-        if not download.located(image):
+        prefer = self._preferred(request, image)
+        if not download.located(service, image):
             return bodies.no_content()
         part = None if image.size is None else asked_range(request, image.size)
         offset, length = part or (0, None)
         try:
-            reader = download.open_data(service, image, offset, length)
+            reader = download.open_data(service, context, image, offset, length, prefer)
         except exception.ImageDataNotFound:
             return bodies.no_content()
         response = webob.Response(content_type="application/octet-stream", app_iter=reader.body)
@@ -46,13 +48,36 @@ class Data:
         )
         return response
 
+    def _preferred(self, request: Request, image: Image) -> list[str]:
+        """The stores that ``?prefer=`` names.  :raises Invalid: unknown, or there are not several"""
+        names = [name for key, value in request.query if key == "prefer" for name in value.split(",")]
+        if not names:
+            return []
+        stores, policy = self._service.stores, self._service.policy
+        policy.enforce(request.context, "download_from_store", policy.image_target(request.context, image))
+        if not stores.several:
+            raise exception.Invalid("prefer can only be given where enabled_backends is set.")
+        for name in names:
+            stores.drivers(name)
+        return names
+
+    def _wanted_store(self, request: Request) -> str | None:
+        return request.headers.get("X-Image-Meta-Store") if self._service.stores.several else None
+
+    def remove_from_store(self, request: Request, store: str, image_id: str) -> webob.Response:
+        """Handler of ``/stores/{store}/{image_id}``."""
+        if not self._service.stores.several:
+            raise webob.exc.HTTPNotFound()
+        locations.remove_from_store(self._service, request.context, image_id, store)
+        return bodies.no_content()
+
     def upload(self, request: Request, image_id: str) -> webob.Response:
         service, context = self._service, request.context
         if request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip() != "application/octet-stream":
             raise webob.exc.HTTPUnsupportedMediaType(explanation="Data must be sent as application/octet-stream.")
         size = _announced_size(request)
         image = lifecycle.load_for_upload(service, context, image_id)
-        driver = service.stores.for_upload()
+        driver = service.stores.for_upload(self._wanted_store(request))
         upload.store_image(
             service, context, image, request.environ["wsgi.input"], size=size, driver=driver, failed_status="queued"
         )

@@ -57,6 +57,8 @@ class Images:
         response = self._answer(request, created, 201)
         base = (service.conf.public_endpoint or request.host_url).rstrip("/")
         response.headers["Location"] = f"{base}/v2/images/{created.id}"
+        if service.stores.several:
+            response.headers["OpenStack-image-store-ids"] = ",".join(service.stores.drivers())
         return response
 
     def _new_image(self, body: dict[str, Any]) -> Image:

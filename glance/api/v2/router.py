@@ -6,10 +6,10 @@ from typing import Any
 import webob.exc
 
 from glance.api import services
-from glance.api.v2 import info
 from glance.api.v2.bodies import without_body
 from glance.api.v2.data import Data
 from glance.api.v2.images import Images
+from glance.api.v2.info import Info
 from glance.api.v2.members import Members
 from glance.api.v2.schemas import Schemas
 from glance.common import exception
@@ -28,7 +28,7 @@ _STATUSES: dict[type[Exception], type[webob.exc.WSGIHTTPException]] = {
 
 def routes(service: Service, schemas: Schemas) -> list[Route]:
     """The route table; paths without the ``/v2`` in front."""
-    images, data, members = Images(service, schemas), Data(service), Members(service)
+    images, data, members, info = Images(service, schemas), Data(service), Members(service), Info(service)
     return [
         Route("/schemas/{name}", {"GET": without_body(schemas.show)}),
         Route("/images", {"GET": images.index, "POST": images.create}),
@@ -49,6 +49,9 @@ def routes(service: Service, schemas: Schemas) -> list[Route]:
         ),
         Route("/info/import", {"GET": without_body(info.import_methods)}),
         Route("/info/usage", {"GET": info.usage}),
+        Route("/info/stores", {"GET": without_body(info.stores)}),
+        Route("/info/stores/detail", {"GET": without_body(info.stores_detail)}),
+        Route("/stores/{store}/{image_id}", {"DELETE": without_body(data.remove_from_store)}),
     ]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Container
 from datetime import datetime
 from typing import Any
 
+from glance.common import exception
 from glance.context import RequestContext
 from glance.images.download import located
 from glance.images.model import Image, Member
@@ -20,6 +21,7 @@ class ImageView:
 
     def __init__(self, service: Service, typed: Container[str]) -> None:
         conf = service.conf
+        self._service = service
         self._policy = service.policy
         self._typed = typed
         self._only_typed = not conf.allow_additional_image_properties
@@ -59,11 +61,19 @@ class ImageView:
         )
         if self._direct_url or self._locations:
             self._show_locations(context, image, shown)
+        if self._service.stores.several and (locations := located(self._service, image)):
+            shown["stores"] = ",".join(entry.store or self._store(entry.url) for entry in locations)
         return shown
+
+    def _store(self, url: str) -> str:
+        try:
+            return self._service.stores.place(url).store
+        except exception.GlanceException:
+            return "unknown"
 
     def _show_locations(self, context: RequestContext, image: Image, shown: dict[str, Any]) -> None:
         target = self._policy.image_target(context, image)
-        locations = located(image) if self._policy.check(context, "get_image_location", target) else []
+        locations = located(self._service, image) if self._policy.check(context, "get_image_location", target) else []
         if self._locations:
             shown["locations"] = [{"url": entry.url, "metadata": entry.metadata} for entry in locations]
         if self._direct_url and locations:

@@ -174,6 +174,31 @@ OPTIONS = [
     ),
     Section(
         "A",
+        "image_format",
+        [
+            cfg.BoolOpt(
+                "refuse_unsafe_images",
+                default=True,
+                help="Refuse uploaded data with which an image could read files of the host that opens it: QCOW2 with "
+                "a backing file, a data file or unknown features, VMDK whose data lies elsewhere, QED. Data in the "
+                "container format bare is inspected.",
+            ),
+            cfg.BoolOpt(
+                "require_image_format_match",
+                default=False,
+                help="Refuse uploaded data that is not in the disk_format of its image. Data of raw images may be "
+                "anything. Not set: a difference is only logged, and virtual_size stays unknown.",
+            ),
+            cfg.ListOpt(
+                "vmdk_allowed_types",
+                default=["streamOptimized", "monolithicSparse"],
+                help="Kinds of VMDK (createType) that are safe. Of no use beyond the two that are the default: others "
+                "keep their data in other files and are refused as unsafe anyway.",
+            ),
+        ],
+    ),
+    Section(
+        "A",
         "store_type_location_strategy",
         [
             cfg.ListOpt(

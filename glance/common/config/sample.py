@@ -31,7 +31,16 @@ class _File(NamedTuple):
 
 
 _FILES = {
-    "glance-api.conf": _File("A", "glance-api", {("DEFAULT", "user_image_count_quota"): "10000", **_RBD}),
+    "glance-api.conf": _File(
+        "A",
+        "glance-api",
+        {
+            ("DEFAULT", "user_image_count_quota"): "10000",
+            # API hosts then hold no credentials of the database.
+            ("DEFAULT", "data_api"): "glance.db.registry.api",
+            **_RBD,
+        },
+    ),
     "glance-registry.conf": _File("R", "glance-registry"),
     "glance-cache.conf": _File(
         "C", "glance-cache-pruner, glance-cache-cleaner and glance-cache-prefetcher, which cron runs", _RBD

@@ -48,6 +48,11 @@ A DEFAULT enable_v2_api True
 R DEFAULT enable_v1_registry True
 R DEFAULT enable_v2_registry True
 A DEFAULT location_strategy location_order
+A image_format refuse_unsafe_images True
+A image_format require_image_format_match False
+A image_format vmdk_allowed_types streamOptimized,monolithicSparse
+ASC DEFAULT enabled_backends -
+ASC glance_store default_backend -
 A store_type_location_strategy store_type_preference
 A DEFAULT property_protection_file -
 A DEFAULT property_protection_rule_format roles

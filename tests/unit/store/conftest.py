@@ -30,7 +30,7 @@ def make_conf():
         conf = cfg.ConfigOpts()
         conf.register_opts([cfg.StrOpt("bind_host", default="0.0.0.0"), cfg.StrOpt("registry_host", default="0.0.0.0")])
         for section in (*fetch.OPTIONS, *store.OPTIONS):
-            conf.register_opts(section.options, group=section.group)
+            conf.register_opts(section.options, group=None if section.group == "DEFAULT" else section.group)
         groups = {"DEFAULT": {}}
         for name, value in options.items():
             if isinstance(value, dict):
@@ -44,6 +44,7 @@ def make_conf():
                     file.writelines(f"{name} = {item}\n" for item in (value if isinstance(value, list) else [value]))
             file.flush()
             conf([], default_config_files=[file.name], default_config_dirs=[])
+            store.backend_sections(conf)
         return conf
 
     return build

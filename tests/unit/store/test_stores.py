@@ -52,7 +52,7 @@ class TestSelection:
         assert list(stores.drivers()) == ["file"]
 
     @pytest.mark.parametrize(
-        "name", ["swift", "rbd", "s3", "cinder", "vmware", "sheepdog", "glance.store.rbd.Store", "nosuch"]
+        "name", ["cinder", "vmware", "sheepdog", "glance.store.cinder.Store", "nosuch"]
     )
     def test_others_are_skipped_with_a_warning(self, make_stores, caplog, name):
         with caplog.at_level(logging.WARNING):
@@ -62,7 +62,12 @@ class TestSelection:
 
 
 class TestDefault:
-    @pytest.mark.parametrize("name", ["swift", "swift+config", "rbd", "s3", "vsphere"])
+    @pytest.mark.parametrize(("name", "option"), [("swift", "swift_store_auth_address"), ("s3", "s3_store_access_key")])
+    def test_options_are_missing(self, make_stores, name, option):
+        with pytest.raises(exception.StoreConfigurationError, match=option):
+            make_stores(default_store=name)
+
+    @pytest.mark.parametrize("name", ["cinder", "vsphere"])
     def test_no_such_driver(self, make_stores, name):
         with pytest.raises(exception.StoreConfigurationError, match="no driver") as caught:
             make_stores(default_store=name)
@@ -88,7 +93,7 @@ class TestDefault:
         with caplog.at_level(logging.WARNING):
             stores = make_stores(https_ca_certificates_file="/absent")
         assert "https_ca_certificates_file" in caplog.text
-        assert stores.size(web.url("/image")) == 1
+        assert stores.place(web.url("/image")).size() == 1
 
 
 class TestForUri:
@@ -98,23 +103,23 @@ class TestForUri:
     )
     def test_by_scheme(self, make_stores, uri, name):
         stores = make_stores()
-        assert stores.for_uri(uri) is stores.drivers()[name]
+        assert stores.place(uri).store == name
 
     @pytest.mark.parametrize("uri", ["swift://user:hush@host/c/o", "nosuch://hush", "rbd://hush"])
     def test_unknown_scheme(self, make_stores, uri):
         with pytest.raises(exception.UnknownScheme) as caught:
-            make_stores().for_uri(uri)
+            make_stores().place(uri)
         assert "hush" not in str(caught.value)
 
     @pytest.mark.parametrize("uri", ["", "hush", "user:hush@host/x", "/hush", "hush\n://x", " file:///hush", "://hush"])
     def test_no_scheme(self, make_stores, uri):
         with pytest.raises(exception.BadStoreUri) as caught:
-            make_stores().for_uri(uri)
+            make_stores().place(uri)
         assert "hush" not in str(caught.value)
 
     def test_store_that_is_off(self, make_stores):
         with pytest.raises(exception.UnknownScheme):
-            make_stores(stores="file").for_uri("http://h/")
+            make_stores(stores="file").place("http://h/")
 
 
 class TestForUpload:
@@ -174,22 +179,22 @@ class TestData:
     def test_a_life(self, make_stores):
         stores = make_stores()
         written = store_data(stores.for_upload(), "x", [b"some ", b"data"], 9)
-        assert stores.size(written.uri) == 9
-        reader = stores.open(written.uri)
+        assert stores.place(written.uri).size() == 9
+        reader = stores.place(written.uri).open()
         assert b"".join(reader.body) == b"some data"
         reader.body.close()
-        reader = stores.open(written.uri, 5, 2)
+        reader = stores.place(written.uri).open(5, 2)
         assert b"".join(reader.body) == b"da"
         reader.body.close()
-        stores.delete(written.uri)
+        stores.place(written.uri).delete()
         with pytest.raises(exception.ImageDataNotFound):
-            stores.open(written.uri)
+            stores.place(written.uri).open()
 
     def test_a_copy_from_the_web(self, make_stores, web):
         data = bytes(range(256)) * 9000
         web.answers["/image"] = Answer(200, data)
         stores = make_stores()
-        reader = stores.open(web.url("/image"))
+        reader = stores.place(web.url("/image")).open()
         written = store_data(stores.for_upload(), "x", IterableSource(reader.body), reader.length)
         reader.body.close()
         assert written.checksum == hashlib.md5(data).hexdigest()
@@ -210,7 +215,7 @@ class TestData:
     def test_the_log_says_what_the_error_keeps_back(self, make_stores, tmp_path, caplog):
         stores = make_stores()
         with pytest.raises(exception.Forbidden) as caught:
-            stores.delete(f"file://{tmp_path}")
+            stores.place(f"file://{tmp_path}").delete()
         assert str(tmp_path) not in str(caught.value)
         assert "directory" in caplog.text.lower()
 
@@ -219,3 +224,68 @@ class TestData:
         assert list(stores.drivers("filesystem")) == ["file"]
         with pytest.raises(exception.Invalid, match="'swift'"):
             stores.drivers("swift")
+
+
+class TestSeveral:
+    """``enabled_backends`` (stores.md §2)."""
+
+    @pytest.fixture
+    def several(self, make_conf, tmp_path):
+        def build(backends="fast:file,cheap:file,web:http", default="fast", **sections):
+            sections.setdefault("glance_store", {"default_backend": default} if default else {})
+            for name in ("fast", "cheap"):
+                sections.setdefault(name, {"filesystem_store_datadir": tmp_path / name})
+            return Stores(make_conf(enabled_backends=backends, **sections))
+
+        return build
+
+    def test_each_has_its_options(self, several, tmp_path):
+        stores = several()
+        assert stores.several
+        assert stores.names == ["fast", "cheap", "web"]
+        for name in ("fast", "cheap"):
+            written = store_data(stores.for_upload(name), "i1", IterableSource([b"x"]), 1)
+            assert written.uri == f"file://{tmp_path}/{name}/i1"
+            assert written.metadata["store"] == name
+            assert stores.place(written.uri, name).store == name
+
+    def test_a_location_that_names_no_store_belongs_where_it_lies(self, several, tmp_path):
+        stores = several()
+        for name in ("fast", "cheap"):
+            assert stores.place(f"file://{tmp_path}/{name}/i1").store == name
+            assert stores.place(f"file://{tmp_path}/{name}/i1", "gone").store == name
+            assert stores.place(f"file://{tmp_path}/{name}/i1", "web").store == name
+
+    def test_schemes_are_no_names(self, several):
+        for name in ("file", "filesystem", "http", "web", "nosuch"):
+            with pytest.raises(exception.Invalid):
+                several().for_upload(name)
+
+    @pytest.mark.parametrize("default", [None, "nosuch", "file"])
+    def test_the_default_must_be_one_of_them(self, several, default):
+        with pytest.raises(exception.StoreConfigurationError, match="default_backend"):
+            several(default=default)
+
+    def test_the_default_must_be_writable(self, several):
+        with pytest.raises(exception.StoreConfigurationError, match="nothing can be added"):
+            several(default="web")
+
+    @pytest.mark.parametrize("name", ["os_glance_staging_store", "glance_store", "backend_defaults"])
+    def test_reserved_names(self, several, name):
+        with pytest.raises(exception.ConfigurationError, match="reserved"):
+            several(backends=f"fast:file,{name}:file")
+
+    @pytest.mark.parametrize("kind", ["cinder", "nosuch"])
+    def test_others_are_skipped(self, several, caplog, kind):
+        with caplog.at_level(logging.WARNING):
+            stores = several(backends=f"fast:file,other:{kind}")
+        assert stores.names == ["fast"]
+        assert "other is skipped" in caplog.text
+
+    def test_what_they_share(self, several, tmp_path):
+        stores = several(
+            backend_defaults={"filesystem_store_file_perm": 640, "filesystem_store_datadir": tmp_path / "shared"},
+            cheap={"filesystem_store_file_perm": 600},
+        )
+        assert stores.drivers("fast")["fast"].describe()["data_dir"] == str(tmp_path / "fast")
+        assert stores.drivers("cheap")["cheap"].describe()["data_dir"] == str(tmp_path / "shared")
