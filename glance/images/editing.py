@@ -95,8 +95,8 @@ def edit(
 def tag(service: Service, context: RequestContext, image_id: str, value: str) -> None:
     """Give an image a tag; one that it has stays.  :raises: as ``edit``"""
     image = _load_for_change(service, context, image_id)
-    quota.check_tags(service.conf, [*image.tags, value])
     if value not in image.tags:
+        quota.check_tags(service.conf, [*image.tags, value])
         changed = service.catalog.update(context, image_id, {"add_tags": [value]})
         service.notifier.info("image.update", notifications.image_payload(service, changed))
 
@@ -182,7 +182,6 @@ class _Draft:
             self._enforce(lifecycle.VISIBILITY_RULES[value])
         if name == "tags":
             value = list(dict.fromkeys(value))
-            quota.check_tags(self._service.conf, value)
         self._attributes[name] = value
 
     def _change_property(self, change: Change) -> None:
@@ -201,12 +200,20 @@ class _Draft:
             return
         self._properties[name] = self._set[name] = change.value
         self._dropped.discard(name)
-        if not exists:
-            hidden = self._service.protections.hidden(self._context, self.image.properties)
-            quota.check_properties(self._service.conf, {**hidden, **self._properties})
+
+    def _check_quotas(self) -> None:
+        """Of what there is in the end, and only if it grows: a quota may have been lowered meanwhile."""
+        conf, image = self._service.conf, self.image
+        tags = self._attributes.get("tags", ())
+        if set(tags).difference(image.tags):
+            quota.check_tags(conf, tags)
+        names = image.properties.keys() - self._dropped | self._set.keys()
+        if names - image.properties.keys():
+            quota.check_properties(conf, names)
 
     def save(self, if_match: list[str] | None) -> Image:
         """Save what differs, if the image is still in the status it was loaded in."""
+        self._check_quotas()
         changes: dict[str, Any] = dict(self._attributes)
         if self._set:
             changes["properties"] = self._set

@@ -83,7 +83,7 @@ def _limit(text: str | None, conf: cfg.ConfigOpts) -> int:
 
 
 def _order(params: list[tuple[str, str]], given: dict[str, str]) -> tuple[list[str], list[str]]:
-    """Sort keys and as many directions."""
+    """Sort keys, and a direction for each or one for all."""
     if "sort" in given:
         if "sort_key" in given or "sort_dir" in given:
             raise exception.Invalid(
@@ -95,9 +95,7 @@ def _order(params: list[tuple[str, str]], given: dict[str, str]) -> tuple[list[s
     else:
         keys = [value.strip() for name, value in params if name == "sort_key"] or ["created_at"]
         directions = [value.strip() for name, value in params if name == "sort_dir"] or ["desc"]
-        if len(directions) == 1:
-            directions *= len(keys)
-        if len(directions) != len(keys):
+        if len(directions) not in (1, len(keys)):  # one holds for all, and for what decides between equals
             raise exception.Invalid("The number of sort_dir differs from the number of sort_key.")
     for key in keys:
         if key not in SORT_KEYS:

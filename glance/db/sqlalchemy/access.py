@@ -4,6 +4,7 @@ Owners and members are compared here, exactly, and never by a collation of the
 database that takes ``ABC`` for ``abc``.
 """
 
+import functools
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,16 +13,12 @@ from sqlalchemy.engine import Connection
 from glance.common import exception
 from glance.context import RequestContext
 from glance.db.sqlalchemy import checks
+from glance.db.sqlalchemy.comparing import live
 from glance.db.sqlalchemy.engine import database
 from glance.db.sqlalchemy.models import image_members, images
 
 _BY_ID = sa.select(images).where(images.c.id == sa.bindparam("id"))
 _BY_ID_LOCKED = _BY_ID.with_for_update()
-_MEMBERSHIPS = sa.select(image_members.c.member, image_members.c.can_share, image_members.c.status).where(
-    image_members.c.image_id == sa.bindparam("id"),
-    image_members.c.member == sa.bindparam("member"),
-    image_members.c.deleted == sa.false(),
-)
 
 
 def require_write(context: RequestContext) -> None:
@@ -124,8 +121,16 @@ def _sharable(conn: Connection, context: RequestContext, image: dict[str, Any]) 
     return is_image_mutable(context, image) or any(row.can_share for row in _memberships(conn, context, image["id"]))
 
 
+@functools.cache
+def _membership(dialect: str) -> sa.Select:
+    columns = image_members.c
+    return sa.select(columns.member, columns.can_share, columns.status).where(
+        columns.image_id == sa.bindparam("id"), columns.member == sa.bindparam("member"), live(dialect, columns)
+    )
+
+
 def _memberships(conn: Connection, context: RequestContext, image_id: str) -> list[Any]:
     if context.owner is None:
         return []
-    rows = conn.execute(_MEMBERSHIPS, {"id": image_id, "member": context.owner})
+    rows = conn.execute(_membership(conn.dialect.name), {"id": image_id, "member": context.owner})
     return [row for row in rows if row.member == context.owner]

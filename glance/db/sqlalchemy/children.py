@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from glance.common import exception
 from glance.db.sqlalchemy import checks
+from glance.db.sqlalchemy.comparing import live
 from glance.db.sqlalchemy.models import image_locations, image_members, image_properties, image_tags
 
 ROWS = "rows"
@@ -25,7 +26,9 @@ _TIMES = ("created_at", "updated_at", "deleted_at")
 
 
 @functools.cache
-def _statement(detail: str, deleted_locations: bool, tags: bool, single: bool) -> sa.Select | sa.CompoundSelect:
+def _statement(
+    dialect: str, detail: str, deleted_locations: bool, tags: bool, single: bool
+) -> sa.Select | sa.CompoundSelect:
     """One statement for all kinds of children: a round trip costs more than the wider rows do.
 
     Columns: kind, image_id, id, name (of a location its status), value, meta_data, then for ``ROWS``
@@ -44,7 +47,7 @@ def _statement(detail: str, deleted_locations: bool, tags: bool, single: bool) -
         image_id = table.c.image_id
         chosen_images = image_id == sa.bindparam("id") if single else image_id.in_(sa.bindparam("ids", expanding=True))
         select = sa.select(*chosen).where(chosen_images)
-        return select.where(table.c.deleted == sa.false()) if live_only else select
+        return select.where(live(dialect, table.c)) if live_only else select
 
     branches = [branch("p", image_properties, not full), branch("l", image_locations, not deleted_locations)]
     if tags:
@@ -70,7 +73,7 @@ def attach(
             image["tags"] = []
         by_id[image["id"]] = image
     single = len(images) == 1
-    statement = _statement(detail, deleted_locations, tags, single)
+    statement = _statement(conn.dialect.name, detail, deleted_locations, tags, single)
     rows = conn.execute(statement, {"id": images[0]["id"]} if single else {"ids": list(by_id)}).all()
     for row in sorted(rows, key=lambda row: row[2]):
         image = by_id[row[1]]

@@ -329,6 +329,7 @@ EXTRA_INDEXES = {
     "gx_images_owner": ExtraIndex("images", ("owner", "deleted", "created_at", "id")),
     "gx_images_visibility": ExtraIndex("images", ("visibility", "deleted", "created_at", "id")),
     "gx_images_owner_name": ExtraIndex("images", ("owner", "deleted", "name", "created_at", "id")),
+    "gx_images_owner_visibility": ExtraIndex("images", ("owner", "visibility", "deleted", "created_at", "id")),
     "gx_images_visibility_name": ExtraIndex("images", ("visibility", "deleted", "name", "created_at", "id")),
     "gx_images_status": ExtraIndex("images", ("status", "id")),
     "gx_images_usage": ExtraIndex("images", ("owner", "status", "size", "id")),

@@ -12,7 +12,12 @@ import sqlalchemy as sa
 
 from glance.common import exception
 from glance.db.sqlalchemy.models import images
-from glance.images.listing import SORT_KEYS
+
+SORT_KEYS = (
+    "id", "name", "status", "disk_format", "container_format", "size", "created_at", "updated_at",
+    "min_disk", "min_ram", "virtual_size", "checksum", "os_hash_value",
+)  # fmt: skip
+"""Columns that lists can be sorted by; the APIs offer fewer."""
 
 Keys = tuple[tuple[str, str], ...]
 """Sort keys, each with its direction."""
@@ -75,7 +80,9 @@ class Group(NamedTuple):
 
 
 class Order:
-    """Sort keys and their directions, made total by created_at and id.
+    """Sort keys and their directions, made total by created_at and id (spec v2-images.md §5).
+
+    Those two go in the direction that is given once for all keys, else from the youngest on.
 
     NULL stands before everything else (after it, descending).  Of the first key these rows
     are read by a statement of their own, because a condition that mixes them with the
@@ -91,6 +98,7 @@ class Order:
             raise exception.InvalidSortKey(
                 f"'{unknown[0]}' is not a valid sort key: it must be one of {', '.join(SORT_KEYS)}."
             )
+        rest = directions[0] if len(directions) == 1 else "desc"
         if len(directions) == 1:
             directions *= len(keys)
         if len(directions) != len(keys) or not {"asc", "desc"}.issuperset(directions):
@@ -99,8 +107,9 @@ class Order:
         for key, direction in zip(keys, directions, strict=True):
             chosen.setdefault(key, direction)
         for key in _TIE_BREAKERS:
-            chosen.setdefault(key, directions[-1])
-        self._keys: Keys = tuple(chosen.items())
+            chosen.setdefault(key, rest)
+        # No two images are equal in their id: what comes after it orders nothing.
+        self._keys: Keys = tuple(chosen.items())[: list(chosen).index("id") + 1]
 
     @property
     def first(self) -> str:
@@ -132,4 +141,4 @@ def _marker(key: str) -> sa.BindParameter[Any]:
 
 
 def _least(key: str) -> Any:
-    return {"size": -1, "updated_at": datetime(1000, 1, 1)}.get(key, "")
+    return {"size": -1, "virtual_size": -1, "updated_at": datetime(1000, 1, 1)}.get(key, "")

@@ -49,7 +49,7 @@ def test_the_life_of_a_database(run, tmp_path):
     assert (found.returncode, found.stderr) == (0, "")
     assert "index" not in found.stdout
     found = run("db", "upgrade")
-    assert (found.returncode, found.stdout.count("Creating index")) == (0, 13)
+    assert (found.returncode, found.stdout.count("Creating index")) == (0, 14)
     found = run("db_version")
     assert (found.returncode, found.stdout) == (0, "2024_1_contract01\n")
     assert run("db", "check").returncode == 0

@@ -61,7 +61,10 @@ def test_who_gets_which_images(db, make, alice, bob, admin):
     assert set(listed(db, alice, is_public=False)) == mine | public | {"for-alice"}
     assert set(names(db.image_get_all(alice))) == mine | public
     assert set(listed(db, caller(None))) == public
-    assert set(listed(db, admin)) == everything
+    assert set(listed(db, admin)) == everything - {"own-community", "bobs-community"}
+    assert set(listed(db, caller("bob", is_admin=True))) == everything - {"own-community"}
+    assert set(listed(db, caller(None, is_admin=True))) == everything - {"own-community", "bobs-community"}
+    assert set(listed(db, admin, is_public=None)) == everything
     assert set(listed(db, admin, is_public=True)) == public
     assert set(listed(db, admin, is_public=False)) == everything - public
     assert set(listed(db, caller("alice", is_admin=True), admin_as_user=True, is_public=True)) == mine | public | {
@@ -127,9 +130,107 @@ def test_filters_are_exact_and_combined(db, make, alice):
     assert found(name="a", status="queued") == []
     for text in ("\U0001f600", "\x00", "\ud800", None, 5):
         assert found(name=text) == []
-    for bad in ({"size_min": -1}, {"size_max": 2**63}, {"size_min": "x"}, {"owner": "bob"}, {"changes-since": "now"}):
+    assert len(found(size_min=-1)) == len(found(size_max=2**70)) == 4  # the size of one is not known
+    assert found(size_min=2**63) == found(size_max=-1) == found(size=2**63) == found(min_ram=-1) == []
+    for bad in (
+        {"size_min": "x"}, {"size_max": None}, {"size_max": True}, {"virtual_size_min": 1}, {"members": "x"},
+        {"changes-since": "now"}, {"visibility": "odd"}, {"visibility": ["public"]}, {"tags": "x"}, {"tags": [1]},
+        {"created_at": datetime(2020, 1, 1)}, {"created_at": [["around", START]]}, {"created_at": [["gt", "now"]]},
+        {"created_at": ["gt"]}, {"tags": [str(number) for number in range(31)]}, {"id": [str(n) for n in range(1001)]},
+        {"updated_at": [["neq", START + timedelta(seconds=number)] for number in range(31)]},
+    ):  # fmt: skip
         with pytest.raises(exception.Invalid):
             found(**bad)
+
+
+def test_lists_of_values_tags_and_bounds(db, make, alice, admin):
+    kept = make("a", checksum="c" * 32, os_hash_algo="sha512", os_hash_value="d" * 128, tags=["x", "y"], size=5)
+    make("b", owner="bob", visibility="public", tags=["X"], min_ram=512, min_disk=3, status="queued")
+    make("A", container_format="ovf", tags=["x"], virtual_size=7)
+    gone = make("c", tags=["x", "y"])
+    db.image_tag_delete(admin, gone, "y")
+
+    def found(**filters):
+        return "".join(sorted(listed(db, alice, filters=filters)))
+
+    assert found(name=["a", "b", "nonsense"]) == "ab"
+    assert found(name=["a"]) == found(name=["a", "a ", "\U0001f600", "x" * 300]) == "a"
+    assert found(name=[]) == found(owner=[]) == found(status=["\x00"]) == ""
+    assert found(id=kept) == found(id=[kept, kept.upper()]) == found(id=[kept, "x"]) == "a"
+    assert found(owner="bob") == found(owner="bob", visibility="public") == "b"
+    assert found(owner="alice") == found(owner=["alice", "carol"]) == "Aac"
+    assert found(owner="ALICE") == found(owner="bob", visibility="private") == found(owner="x" * 300) == ""
+    assert found(checksum="c" * 32) == found(os_hash_value="d" * 128) == found(os_hash_algo=["sha512"]) == "a"
+    assert found(checksum="C" * 32) == found(os_hash_value=["D" * 128, "e"]) == ""
+    assert found(status=["queued", "active"]) == "Aabc"
+    assert found(status=["queued", "saving"]) == "b"
+    assert found(container_format=["ovf", "ova"]) == "A"
+    assert found(tags=["x"]) == "Aac"
+    assert found(tags=["x", "y"]) == found(tags=["y", "x", "y"]) == "a"
+    assert found(tags=[]) == "Aabc"
+    assert found(tags=["x", "z"]) == found(tags=["x "]) == found(tags=["\U0001f600"]) == ""
+    assert found(size=5) == found(min_ram_max=511, size_min=0) == "a"
+    assert found(virtual_size=7) == "A"
+    assert found(min_ram_min=1) == found(min_disk_min=3, min_disk_max=3) == "b"
+    assert found(min_disk_max=2**31) == found(min_ram_min=-1) == "Aabc"
+
+
+def test_visibilities(db, make, alice, admin):
+    for visibility in ("public", "private", "shared", "community"):
+        make(f"my {visibility}", visibility=visibility)
+        theirs = make(f"bob's {visibility}", visibility=visibility, owner="bob")
+        db.image_member_save(admin, theirs, "alice")
+    mine = {f"my {visibility}" for visibility in ("public", "private", "shared", "community")}
+    usual = mine | {"bob's public", "bob's shared"}
+
+    def found(context, visibility=None, **query):
+        filters = {} if visibility is None else {"visibility": visibility}
+        return set(names(db.image_get_all(context, filters, **query)))
+
+    assert found(alice, member_status="all") == usual
+    assert found(alice, "all", member_status="all") == usual | {"bob's community"}
+    assert found(alice, "all") == mine | {"bob's public", "bob's community"}
+    assert found(alice, "private") == {"my private"}
+    assert found(alice, "shared") == {"my shared"}
+    assert found(alice, "shared", member_status="pending") == {"my shared", "bob's shared"}
+    assert found(alice, "community") == {"my community", "bob's community"}
+    assert found(caller(None), "all") == {"my public", "bob's public", "my community", "bob's community"}
+    assert found(caller(None), "private") == found(caller(None), "shared") == set()
+    everything = mine | {name.replace("my", "bob's") for name in mine}
+    assert found(admin) == everything - {"my community", "bob's community"}
+    assert found(admin, "all") == found(admin, "all", is_public=True) == everything
+    for visibility in ("public", "private", "shared", "community"):
+        assert found(admin, visibility) == {f"my {visibility}", f"bob's {visibility}"}
+    assert found(caller("alice", is_admin=True), "private", admin_as_user=True) == {"my private"}
+
+
+def test_times_are_compared_as_they_are_shown(db, make, alice):
+    """Stored with a fraction where the engine keeps one; 0:00:05.7 is shown as 0:00:05."""
+    moment = START + timedelta(seconds=5)
+    make("x", created_at=moment + timedelta(microseconds=700_000))
+
+    def matches(*comparisons):
+        filters = {"created_at": [[operator, moment + timedelta(seconds=after)] for operator, after in comparisons]}
+        return bool(listed(db, alice, filters=filters)) and bool(listed(db, alice, filters=filters, sort_key=["name"]))
+
+    for comparison in (
+        ("eq", 0),
+        ("lte", 0),
+        ("gte", 0),
+        ("gt", -1),
+        ("lt", 1),
+        ("neq", 1),
+        ("neq", 0.7),
+        ("gt", -0.1),
+    ):
+        assert matches(comparison), comparison
+    for comparison in (("eq", 1), ("eq", 0.7), ("gt", 0), ("lt", 0), ("neq", 0), ("gte", 0.1), ("lte", -1)):
+        assert not matches(comparison), comparison
+    assert matches(("gt", -1), ("lt", 1), ("neq", 1))
+    assert not matches(("gte", 0), ("neq", 0))
+    assert listed(db, alice, filters={"created_at": [["gte", datetime.min], ["lte", datetime.max]]}) == ["x"]
+    assert listed(db, alice, filters={"updated_at": [["gt", datetime.max]]}) == []
+    assert listed(db, alice, filters={"updated_at": [["neq", datetime.max], ["neq", datetime.min]]}) == ["x"]
 
 
 def test_property_filters(db, make, alice):
@@ -195,6 +296,13 @@ def test_many_hits_are_found_by_walking(db, make, alice, admin, monkeypatch):
         {"filters": {"properties": {"p": "1"}}},
         {"filters": {"properties": {"p": "1", "q": "2"}}},
         {"filters": {"status": "queued", "changes-since": START}},
+        {"filters": {"name": ["n1", "n2"]}},
+        {"filters": {"owner": "alice"}},
+        {"filters": {"owner": "bob"}, "sort_key": ["updated_at"]},
+        {"filters": {"owner": ["alice", "bob"]}},
+        {"filters": {"tags": ["t"], "created_at": [["gt", START]]}, "sort_key": ["name"]},
+        {"filters": {"visibility": "shared"}},
+        {"filters": {"visibility": "all", "os_hidden": False}, "sort_key": ["updated_at"]},
         {"sort_key": ["updated_at"]},
         {},
     ]
@@ -202,7 +310,7 @@ def test_many_hits_are_found_by_walking(db, make, alice, admin, monkeypatch):
         image_id = make(
             f"n{number % 3}", owner="bob" if number % 2 else "alice", status="queued",
             visibility="public" if number % 5 == 0 else "shared",
-            properties={"p": str(number % 2), "q": str(number % 3)},
+            properties={"p": str(number % 2), "q": str(number % 3)}, tags=["t"] if number % 4 else [],
         )  # fmt: skip
         if number % 4 == 1:
             db.image_member_save(admin, image_id, "alice")
