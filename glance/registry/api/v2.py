@@ -1,5 +1,6 @@
 """The registry's RPC: data functions as commands (spec registry.md §4)."""
 
+import functools
 import inspect
 import json
 import logging
@@ -43,7 +44,7 @@ class RPC:
     def _run(self, context: RequestContext, name: str, kwargs: dict[str, Any]) -> Any:
         function = getattr(db, name)
         try:
-            inspect.signature(function).bind(context, **kwargs)
+            _signature(name).bind(context, **kwargs)
         except TypeError as error:
             return self._error(error, str(error))
         try:
@@ -67,6 +68,11 @@ class RPC:
 def routes(conf: cfg.ConfigOpts) -> list[Route]:
     """The route table."""
     return [Route("/rpc", {"POST": RPC(conf).call})]
+
+
+@functools.cache
+def _signature(name: str) -> inspect.Signature:
+    return inspect.signature(getattr(db, name))
 
 
 def _list(body: Any) -> list[Any]:
