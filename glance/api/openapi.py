@@ -353,6 +353,9 @@ def _v2() -> dict[tuple[str, str], _Operation]:
             "Give out the data to administrators only", {204: None}, (405, 409)
         ),
         ("/images/{image_id}/actions/reactivate", "POST"): _Operation("Give it out again", {204: None}, (405, 409)),
+        ("/images/{image_id}/actions/restore", "POST"): _Operation(
+            "Take back a deletion that is not finished", {204: None}, (405, 409)
+        ),
         ("/images/{image_id}/tags/{value}", "PUT"): _Operation("Give an image a tag", {204: None}, (405, 413)),
         ("/images/{image_id}/tags/{value}", "DELETE"): _Operation("Take a tag away", {204: None}, (405,)),
         ("/images/{image_id}/members", "GET"): _Operation(

@@ -51,6 +51,12 @@ class DataCatalog:
             raise exception.ImageNotFound(image_id=image_id)
         return self._image(row)
 
+    def get_deleted(self, context: RequestContext, image_id: str) -> Image:
+        row = self._data.image_get(context, image_id, force_show_deleted=True, return_tag=True)
+        if not row["deleted"]:
+            raise exception.ImageNotFound(image_id=image_id)
+        return self._image(row)
+
     def page(self, context: RequestContext, query: dict[str, Any]) -> list[Image]:
         rows = self._data.image_get_all(context, detail=_DETAIL, return_tag=True, **query)
         return [self._image(row) for row in rows]

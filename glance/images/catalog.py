@@ -42,6 +42,10 @@ class Catalog(Protocol):
         """Return the image; deleted ones for admins only.  :raises ImageNotFound:"""
         ...
 
+    def get_deleted(self, context: RequestContext, image_id: str) -> Image:
+        """Return an image of the caller's that was deleted, with the locations that went.  :raises ImageNotFound:"""
+        ...
+
     def page(self, context: RequestContext, query: dict[str, Any]) -> list[Image]:
         """Return one page.
 

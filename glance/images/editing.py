@@ -207,7 +207,7 @@ class _Draft:
         tags = self._attributes.get("tags", ())
         if set(tags).difference(image.tags):
             quota.check_tags(conf, tags)
-        names = image.properties.keys() - self._dropped | self._set.keys()
+        names = (image.properties.keys() - self._dropped) | self._set.keys()
         if names - image.properties.keys():
             quota.check_properties(conf, names)
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from glance.common import exception
@@ -202,6 +203,31 @@ def delete(service: Service, context: RequestContext, image_id: str, if_match: l
             service.catalog.finish_delete(context, image_id)
             gone.status = "deleted"
     service.notifier.info("image.delete", notifications.image_payload(service, gone))
+
+
+def restore(service: Service, context: RequestContext, image_id: str) -> None:
+    """Take back a deletion that the scrubber has not finished (spec v2-images.md §14).
+
+    :raises ImageNotFound: not there, not visible, or not in pending_delete
+    :raises Forbidden: policy, or not the caller's
+    :raises Conflict: its time is over, or its data is gone
+    """
+    access.require_writer(context)
+    image = service.catalog.get_deleted(context, image_id)
+    if image.status != "pending_delete" or image.deleted_at is None:
+        raise exception.ImageNotFound(image_id=image_id)
+    service.policy.enforce(context, "restore_image", service.policy.image_target(context, image))
+    access.require_mutable(context, image, "restore")
+    age = datetime.now(UTC).replace(tzinfo=None) - image.deleted_at
+    if age.total_seconds() >= service.conf.scrub_time:
+        raise exception.Conflict(f"Image {image_id} was deleted too long ago to be restored.")
+    for location in image.locations:
+        if location.status == "pending_delete":
+            try:
+                service.stores.place(location.url, location.store, context).size()
+            except exception.ImageDataNotFound as error:
+                raise exception.Conflict(f"The data of image {image_id} is gone.") from error
+    service.catalog.restore(context, image_id, "active")
 
 
 def _visibility_rules(visibility: str | None) -> tuple[str, ...]:

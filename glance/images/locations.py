@@ -139,10 +139,13 @@ class Draft:
     def saved(self, image: Image) -> Image:
         """Remove the data of the locations that are gone, now that nobody is sent there any more.
 
-        :raises InUse, Forbidden, StoreUnavailable: the store keeps it; the location is back
+        :raises InUse, StoreUnavailable, GlanceException: the store keeps it; the location is back
         """
         for location in self._removed:
-            image = delete_data(self._service, self._context, image, location)
+            try:
+                image = delete_data(self._service, self._context, image, location)
+            except exception.Forbidden as error:  # it is the service that the store refuses, not the caller
+                raise exception.GlanceException(str(error)) from error
         return image
 
     def _enforce(self, rule: str) -> None:

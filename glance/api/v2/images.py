@@ -111,6 +111,10 @@ class Images:
         editing.set_active(self._service, request.context, image_id, True)
         return bodies.no_content()
 
+    def restore(self, request: Request, image_id: str) -> webob.Response:
+        lifecycle.restore(self._service, request.context, image_id)
+        return bodies.no_content()
+
     def tag(self, request: Request, image_id: str, value: str) -> webob.Response:
         self._schemas.check_value("tags", [value])
         editing.tag(self._service, request.context, image_id, value)

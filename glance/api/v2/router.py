@@ -39,6 +39,7 @@ def routes(service: Service, schemas: Schemas) -> list[Route]:
         Route("/images/{image_id}/file", {"GET": without_body(data.download), "PUT": data.upload}),
         Route("/images/{image_id}/actions/deactivate", {"POST": without_body(images.deactivate)}),
         Route("/images/{image_id}/actions/reactivate", {"POST": without_body(images.reactivate)}),
+        Route("/images/{image_id}/actions/restore", {"POST": without_body(images.restore)}),
         Route(
             "/images/{image_id}/tags/{value}", {"PUT": without_body(images.tag), "DELETE": without_body(images.untag)}
         ),

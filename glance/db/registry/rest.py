@@ -50,6 +50,12 @@ class RestCatalog:
             answer = self._request(context, "GET", f"/images/{quote(image_id, safe='')}")
         return self._image(answer["image"])
 
+    def get_deleted(self, context: RequestContext, image_id: str) -> Image:
+        image = self.get(context, image_id)
+        if not image.deleted:
+            raise exception.ImageNotFound(image_id=image_id)
+        return image
+
     def page(self, context: RequestContext, query: dict[str, Any]) -> list[Image]:
         filters = dict(query["filters"])
         params = {f"property-{name}": value for name, value in filters.pop("properties", {}).items()}

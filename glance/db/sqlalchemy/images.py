@@ -226,14 +226,14 @@ def image_restore(context: RequestContext, image_id: str, status: str = "active"
 
     :param status: ``active`` or ``deactivated``
     :raises Conflict: it is in another status
-    :raises ImageNotFound: there is none, or the caller is no administrator
+    :raises ImageNotFound: there is none, or it is not the caller's
     """
     access.require_write(context)
     checks.choice("status of a restored image", status, ("active", "deactivated"))
 
     def work(conn: Connection) -> Image:
         moment = now(conn)
-        image = access.find_mutable(conn, context, image_id, "restore")
+        image = access.find_mutable(conn, context, image_id, "restore", show_deleted=True)
         columns = {"status": status, "deleted": False, "deleted_at": None, "updated_at": moment}
         _swap(conn, image_id, "pending_delete", columns)
         children.revive_all(conn, image_id, image["deleted_at"], moment)
