@@ -203,7 +203,7 @@ def test_double_members_do_not_hinder_a_deletion(db, alice):
     assert all(row["deleted"] for row in rows(models.image_members))
 
 
-def test_delayed_deletion_and_restoring(db, alice, admin):
+def test_delayed_deletion_and_restoring(db, alice, bob):
     values = {"status": "active", "properties": {"a": "1", "b": "2"}, "locations": [LOCATION]}
     image_id = db.image_create(alice, values)["id"]
     db.image_member_save(alice, image_id, "bob", True)
@@ -220,8 +220,8 @@ def test_delayed_deletion_and_restoring(db, alice, admin):
     assert (gone["status"], gone["deleted"]) == ("pending_delete", True)
     assert [row["status"] for row in rows(models.image_locations)] == ["pending_delete"]
     with pytest.raises(exception.ImageNotFound):
-        db.image_restore(alice, image_id)
-    image = db.image_restore(admin, image_id)
+        db.image_restore(bob, image_id)
+    image = db.image_restore(alice, image_id)
     assert (image["status"], image["deleted"], image["deleted_at"]) == ("active", False, None)
     assert [entry["status"] for entry in image["locations"]] == ["active"]
     assert {row["name"]: row["deleted"] for row in image["properties"]} == {"a": False, "b": True}
@@ -229,7 +229,7 @@ def test_delayed_deletion_and_restoring(db, alice, admin):
     assert [row["can_share"] for row in db.image_member_find(alice, image_id)] == [True]
     assert {row["deleted_at"] for row in rows(models.image_members)} == {None}
     with pytest.raises(exception.Conflict):
-        db.image_restore(admin, image_id)
+        db.image_restore(alice, image_id)
 
 
 def test_finishing_a_deletion_is_for_its_owner_too(db, alice, bob, admin):
