@@ -43,7 +43,7 @@ def check_create(service: Service, context: RequestContext, image: Image, source
     access.require_writer(context)
     target = service.policy.image_target(context, image)
     for rule in ("add_image", *_visibility_rules(image.visibility), *SOURCE_RULES[source]):
-        service.policy.enforce(context, rule, target)
+        service.policy.enforce_new(context, rule, target)
     if not context.is_admin and image.owner != context.owner:
         raise exception.Forbidden("You are not permitted to create images owned by somebody else.")
     service.protections.check_create(context, image.properties)

@@ -70,8 +70,12 @@ class Policy:
         hidden = isinstance(target, _ImageTarget) and (
             rule == "get_image" or not self.check(context, "get_image", target)
         )
-        error = ImageHidden if hidden else Forbidden
-        raise error(f"You are not authorized to complete {rule} action.")
+        raise _refusal(ImageHidden if hidden else Forbidden, rule)
+
+    def enforce_new(self, context: RequestContext, rule: str, target: Mapping[str, Any]) -> None:
+        """As ``enforce``, about an image that does not exist yet: there is nothing to hide.  :raises Forbidden:"""
+        if not self.check(context, rule, target):
+            raise _refusal(Forbidden, rule)
 
     def check(self, context: RequestContext, rule: str, target: Mapping[str, Any]) -> bool:
         """Whether the rule lets the caller pass; what cannot be evaluated lets nobody pass.
@@ -143,6 +147,10 @@ class Policy:
         default_rule = self._conf.oslo_policy.policy_default_rule
         self._checks = _Compiler(rules, default_rule, self._conf).compile()
         self._otherwise = self._checks.get(default_rule, _nobody)
+
+
+def _refusal(error: type[Forbidden], rule: str) -> Forbidden:
+    return error(f"You are not authorized to complete {rule} action.")
 
 
 def _evaluate(check: Check, rule: str, target: Mapping[str, Any], context: RequestContext) -> bool:

@@ -59,7 +59,7 @@ def _change(op: Any, path: Any, entry: dict[str, Any], only_new: bool = False) -
 def _tokens(path: Any) -> tuple[str, ...]:
     if not isinstance(path, str) or not path.startswith("/"):
         raise exception.Invalid("Operations must have a path, a JSON pointer that starts with '/'.")
-    if "//" in path or path.endswith("/") or _BAD_ESCAPE.search(path):
+    if _BAD_ESCAPE.search(path):
         raise exception.Invalid(f"Malformed JSON pointer '{path}'.")
     tokens = tuple(token.replace("~1", "/").replace("~0", "~").strip() for token in path[1:].split("/"))
     if not all(tokens):
