@@ -18,6 +18,9 @@ from glance.wsgi.router import Request, json_response
 
 _SUMMARY = ("id", "name", "size", "disk_format", "container_format", "checksum")
 _RESTORED = ("active", "deactivated")
+_MAX_HEADERS = 80
+_MAX_HEADER = 16384
+"""Number and length of metadata headers that every HTTP library takes: Python's gives up at 100 and 64 KiB."""
 
 
 class Images:
@@ -56,8 +59,7 @@ class Images:
         image = values.image_dict(context, db.image_get(context, image_id, detail=children.LIVE))
         response = json_response({"image": image})
         if request.environ.get("HTTP_ACCEPT") != "application/json":  # an API server reads the body alone
-            public = {key: value for key, value in image.items() if not key.startswith("location")}
-            response.headerlist.extend(image_headers(public))
+            response.headerlist.extend(_headers(image))
         return response
 
     def create(self, request: Request) -> webob.Response:
@@ -104,6 +106,14 @@ class Images:
         if not request.context.is_admin and owner != request.context.owner:
             raise exception.Forbidden("Only its owner may ask what a tenant uses.")
         return json_response({"usage": db.user_get_storage_usage(request.context, owner)})
+
+
+def _headers(image: dict[str, Any]) -> list[tuple[str, str]]:
+    """The image in headers, but for its locations; none if they would make the answer unreadable."""
+    public = {key: value for key, value in image.items() if not key.startswith("location")}
+    headers = image_headers(public)
+    readable = len(headers) <= _MAX_HEADERS and all(len(name) + len(value) <= _MAX_HEADER for name, value in headers)
+    return headers if readable else []
 
 
 def _body(request: Request) -> dict[str, Any]:

@@ -113,8 +113,8 @@ def _integer(name: str, value: Any, maximum: int) -> int | None:
 
 def _moment(value: Any) -> datetime:
     try:
-        return parse_time(value)
-    except (ValueError, TypeError):
+        return parse_time(str(value))
+    except ValueError:
         raise exception.Invalid(f"Invalid time '{value}' for created_at") from None
 
 
@@ -123,7 +123,8 @@ def _properties(given: Any) -> dict[str, str | None]:
     if isinstance(given, list):
         if not all(isinstance(entry, dict) and "value" in entry for entry in given):
             raise exception.Invalid("properties must be an object")
-        given = {entry.get("name", entry.get("key")): entry["value"] for entry in given}
+        pairs = [(_text("property name", entry.get("name", entry.get("key")), 255), entry["value"]) for entry in given]
+        given = dict(pairs)
     if not isinstance(given, dict):
         raise exception.Invalid("properties must be an object")
     for name, value in given.items():
