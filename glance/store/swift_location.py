@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from glance.common import exception
+from glance.common.values import is_uuid_like
 
 SCHEMES = ("swift", "swift+http", "swift+https", "swift+config")
 
@@ -113,7 +114,7 @@ def segment_name(image_id: str, number: int) -> str:
 
 def image_of_segment(name: str) -> str | None:
     """The image whose segment ``name`` may be."""
-    match = _SEGMENT.fullmatch(name)
+    match = None if is_uuid_like(name) else _SEGMENT.fullmatch(name)  # an image id may end in digits alone
     return match["image_id"] if match else None
 
 

@@ -745,3 +745,9 @@ def test_no_secret_is_logged(make_driver, tempauth, version3, swift, caplog):
     for secret in secrets:
         assert secret not in text
         assert secret[:12] not in text or len(secret) < 12
+
+
+def test_an_image_id_of_digits_is_no_segment():
+    image_id = "35637607-d099-416b-87cf-560215709668"
+    assert swift_location.image_of_segment(image_id) is None
+    assert swift_location.image_of_segment(swift_location.segment_name(image_id, 1)) == image_id
