@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any, NamedTuple, cast
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -196,22 +196,30 @@ class HTTPClient:
         head = _request_head(origin, method, target, headers)
         if connection:
             try:
-                return self._send(connection, method, head, body)
+                return self._send(connection, method, head, body, self._release)
             except (TimeoutError, BadAnswer):
                 raise
             except OSError:  # closed by the server before it answered; TLS has errors of its own for that
                 if not idempotent:
                     raise
-        return self._send(self._connect(origin), method, head, body)
+        release = self._release if origin == self.origin else None  # what a redirect led to is not kept
+        return self._send(self._connect(origin), method, head, body, release)
 
-    def _send(self, connection: Connection, method: str, head: bytes, body: Body | None) -> Response:
+    def _send(
+        self,
+        connection: Connection,
+        method: str,
+        head: bytes,
+        body: Body | None,
+        release: Callable[[Connection], None] | None,
+    ) -> Response:
         try:
             try:
                 _transmit(connection, head, body, needs_length=method in ("POST", "PUT"))
             except (ConnectionResetError, BrokenPipeError):
                 # A server that refuses an upload answers and closes before the data has ended.
                 return Response(connection, method, release=None)
-            return Response(connection, method, self._release)
+            return Response(connection, method, release)
         except BaseException:
             connection.close()
             raise

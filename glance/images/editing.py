@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from glance.common import exception
 from glance.context import RequestContext
-from glance.images import access, lifecycle, locations, notifications, quota
+from glance.images import access, acls, lifecycle, locations, notifications, quota
 from glance.images.model import Image
 from glance.images.service import Service
 
@@ -229,6 +229,7 @@ class _Draft:
         )
         if self._locations is not None:
             saved = self._locations.saved(saved)
+        acls.apply(self._service, self._context, saved)
         if saved.status == "active" and self.image.status == "queued":
             notifications.activated(self._service, saved)
         self._service.notifier.info("image.update", notifications.image_payload(self._service, saved))

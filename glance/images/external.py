@@ -4,7 +4,7 @@ import logging
 
 from glance.common import exception
 from glance.context import RequestContext
-from glance.images import notifications, quota, upload
+from glance.images import acls, notifications, quota, upload
 from glance.images.model import Image, Location
 from glance.images.service import Service
 from glance.store.base import Driver
@@ -50,6 +50,7 @@ def register_location(
         from_status="queued",
         max_usage=quota.max_usage(service, image),
     )
+    acls.apply(service, context, active)
     notifications.activated(service, active)
     return active
 

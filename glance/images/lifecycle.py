@@ -7,7 +7,7 @@ from typing import Any
 
 from glance.common import exception
 from glance.context import RequestContext
-from glance.images import access, formats, notifications, quota
+from glance.images import access, acls, formats, notifications, quota
 from glance.images.model import Image, Location
 from glance.images.service import Service
 
@@ -169,7 +169,9 @@ def update(
         quota.check_properties(service.conf, new)
     if new != image.properties:  # what is not purged is not sent: concurrent additions both survive
         changes["properties"] = new if purge else properties
-    return service.catalog.update(context, image.id, changes, from_status=image.status, purge_properties=purge)
+    saved = service.catalog.update(context, image.id, changes, from_status=image.status, purge_properties=purge)
+    acls.apply(service, context, saved)
+    return saved
 
 
 def announce_update(service: Service, image: Image) -> None:

@@ -2,7 +2,7 @@
 
 from glance.common import exception
 from glance.context import RequestContext
-from glance.images import access, lifecycle, notifications
+from glance.images import access, acls, lifecycle, notifications
 from glance.images.model import Image, Member
 from glance.images.service import Service
 
@@ -44,6 +44,7 @@ def add(service: Service, context: RequestContext, image_id: str, member: str) -
     access.require_mutable(context, image, "share")
     quota = service.conf.image_member_quota
     added = service.catalog.add_member(context, image_id, member, max_count=quota if quota >= 0 else None)
+    acls.apply(service, context, image)
     service.notifier.info("image.member.create", notifications.member_payload(added))
     return added
 
@@ -80,6 +81,7 @@ def remove(service: Service, context: RequestContext, image_id: str, member: str
     _enforce(service, context, "delete_member", image)
     access.require_mutable(context, image, "stop sharing")
     service.catalog.remove_member(context, image_id, member)
+    acls.apply(service, context, image)
     service.notifier.info("image.member.delete", notifications.member_payload(found, deleted=True))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from glance.common import exception
 from glance.context import RequestContext
-from glance.images import access, quota
+from glance.images import access, acls, quota
 from glance.images.model import Image, Member
 from glance.images.service import Service
 
@@ -32,24 +32,27 @@ def set_member(service: Service, context: RequestContext, image_id: str, member:
     :raises ImageMemberLimitExceeded: even for an existing member, as ever
     """
     service.policy.enforce(context, "modify_member", {})
-    existing = _sharable(service, context, image_id)
+    image, existing = _sharable(service, context, image_id)
     quota.check_members(service.conf, len(existing) + 1)
     service.catalog.set_member(context, image_id, member, can_share)
+    acls.apply(service, context, image)
 
 
 def remove_member(service: Service, context: RequestContext, image_id: str, member: str) -> None:
     """:raises ImageNotFound, MemberNotFound:"""
     service.policy.enforce(context, "delete_member", {})
-    _sharable(service, context, image_id)
+    image, _ = _sharable(service, context, image_id)
     service.catalog.remove_member(context, image_id, member)
+    acls.apply(service, context, image)
 
 
 def replace_members(service: Service, context: RequestContext, image_id: str, wanted: list[dict[str, Any]]) -> None:
     """Make ``wanted`` (``member_id``, optional ``can_share``) the only members."""
     service.policy.enforce(context, "modify_member", {})
-    _sharable(service, context, image_id)
+    image, _ = _sharable(service, context, image_id)
     quota.check_members(service.conf, len(wanted))
     service.catalog.replace_members(context, image_id, wanted)
+    acls.apply(service, context, image)
 
 
 def _live(service: Service, context: RequestContext, image_id: str) -> Image:
@@ -59,9 +62,10 @@ def _live(service: Service, context: RequestContext, image_id: str) -> Image:
     return image
 
 
-def _sharable(service: Service, context: RequestContext, image_id: str) -> list[Member]:
+def _sharable(service: Service, context: RequestContext, image_id: str) -> tuple[Image, list[Member]]:
+    """An image that the caller may share, and its members."""
     access.require_writer(context)
     image = _live(service, context, image_id)
     found = service.catalog.members(context.elevated(), image_id)  # the quota counts those too that a member cannot see
     access.require_sharable(context, image, found)
-    return found
+    return image, found

@@ -11,7 +11,7 @@ from typing import Any
 
 from glance.common import exception
 from glance.context import RequestContext, admin_context
-from glance.images import notifications, quota
+from glance.images import acls, notifications, quota
 from glance.images.catalog import Transfer
 from glance.images.inspection import Inspector
 from glance.images.model import Image, Location
@@ -40,6 +40,7 @@ def store_image(
 
     :param source: has ``readinto`` (see ``glance.store.transfer``)
     :param size: bytes announced, None if unknown
+    :param driver: the store to write to, which is asked on behalf of the caller
     :param checksum: md5 the caller expects, None if it does not say
     :param failed_status: what the image becomes when this fails: ``killed`` or ``queued``
     :raises Conflict: another upload has the image; it is left alone
@@ -50,6 +51,7 @@ def store_image(
     :raises ImageGone: the image was deleted meanwhile
     :raises OSError: the client went away
     """
+    driver = driver.acting_for(context)
     with service.transfers.holding(context, image.id, failed_status) as name:
         service.notifier.info("image.prepare", notifications.image_payload(service, image))
         saving = service.catalog.update(context, image.id, {"status": "saving"}, from_status="queued", transfer=name)
@@ -73,6 +75,7 @@ def store_image(
                 active = activate(
                     service, context, image.id, written, max_usage=limits.usage, virtual_size=saving.virtual_size
                 )
+    acls.apply(service, context, active)
     notifications.activated(service, active)
     return active
 

@@ -101,6 +101,9 @@ class Driver:
     backend: str | None = None
     """Id in ``enabled_backends``; None for the single store of its kind."""
 
+    has_acls: bool = False
+    """Whether ``set_acls`` does anything."""
+
     def __init__(self, conf: Any, backend: str | None = None) -> None:
         """Read the options of this store; touch neither disk nor network.
 

@@ -143,7 +143,7 @@ class RbdDriver(Driver):
 
     def size(self, uri: str) -> int:
         image, size = self._open(uri)
-        _close_image(image)
+        image.close()
         return size
 
     def open(self, uri: str, offset: int = 0, length: int | None = None) -> Reader:
@@ -156,7 +156,7 @@ class RbdDriver(Driver):
     def _open(self, uri: str) -> "tuple[rbd.Image, int]":
         place = parse(uri)
         with self._place(place) as pool:
-            image = _open_image(pool, place.image, place.snapshot, read_only=True)
+            image = _open_image(pool, place.image, place.snapshot)
             return image, image.size()
 
     def delete(self, uri: str) -> None:
@@ -187,7 +187,7 @@ class RbdDriver(Driver):
     def _describe(self, name: str) -> StoredObject | None:
         with self._cluster.pool(self._pool) as pool:
             try:
-                with _image(pool, name, read_only=True) as image:
+                with _open_image(pool, name) as image:
                     size, created, complete = image.size(), _created(image), _is_complete(image)
             except rbd.ImageNotFound:
                 return None
@@ -203,7 +203,7 @@ class RbdDriver(Driver):
 
     def remove(self, found: StoredObject) -> None:
         with self._cluster.pool(self._pool, exception.Forbidden) as pool, suppress(rbd.ImageNotFound):
-            with _image(pool, found.name, read_only=True) as image:
+            with _open_image(pool, found.name) as image:
                 if _created(image) != found.modified:
                     return  # an upload since gave the name to another one
             _remove(pool, found.name, SNAPSHOT)
@@ -356,7 +356,7 @@ class _RbdWriter:
         features = int(default) if default.isdecimal() else rbd.RBD_FEATURE_LAYERING
         order = chunk.bit_length() - 1
         rbd.RBD().create(self._pool, self._name, self._reserved, order, old_format=False, features=features)
-        self._image = _open_image(self._pool, self._name)
+        self._image = rbd.Image(self._pool, self._name)
 
     def _storing(self) -> Any:
         return self._cluster.answers(exception.StorageWriteDenied)
@@ -414,7 +414,7 @@ class _RbdWriter:
                 self._settle()
         image, self._image = self._image, None
         if image is not None:
-            _close_image(image)
+            image.close()
 
 
 class _Body:
@@ -477,7 +477,7 @@ class _Body:
             image, self._image = self._image, None
             if image is not None:
                 with suppress(rbd.Error):
-                    _close_image(image)
+                    image.close()
 
 
 def _ignore(completion: Any) -> None:
@@ -495,32 +495,25 @@ def _wait(completion: Any) -> None:
 # --- block devices of a pool --------------------------------------------------------
 
 
-_OPENING = native("threading").Lock()
-"""Held while an image is opened or closed: librbd 16 aborts the process more often when threads do that at once."""
+def _open_image(pool: "rados.Ioctx", name: str, snapshot: str | None = None) -> "rbd.Image":
+    """Open a device, or what it was at its snapshot, for reading.
 
-
-def _open_image(pool: "rados.Ioctx", name: str, snapshot: str | None = None, *, read_only: bool = False) -> "rbd.Image":
-    with _OPENING:
-        return rbd.Image(pool, name, snapshot=snapshot, read_only=read_only)
-
-
-def _close_image(image: "rbd.Image") -> None:
-    with _OPENING:
-        image.close()
-
-
-@contextmanager
-def _image(pool: "rados.Ioctx", name: str, *, read_only: bool = False) -> "Iterator[rbd.Image]":
-    image = _open_image(pool, name, read_only=read_only)
+    The snapshot is chosen afterwards: librbd 16 spoils its memory, and then aborts the process, when several
+    threads open images that have an object map directly at a snapshot.
+    """
+    image = rbd.Image(pool, name, read_only=True)
     try:
-        yield image
-    finally:
-        _close_image(image)
+        if snapshot is not None:
+            image.set_snap(snapshot)
+    except BaseException:
+        image.close()
+        raise
+    return image
 
 
 def _exists(pool: "rados.Ioctx", name: str) -> bool:
     try:
-        _close_image(_open_image(pool, name, read_only=True))
+        _open_image(pool, name).close()
     except rbd.ImageNotFound:
         return False
     return True
@@ -551,14 +544,14 @@ def _remove(pool: "rados.Ioctx", name: str, snapshot: str | None) -> None:
         rbd.RBD().trash_move(pool, name)
     except rbd.ImageBusy:
         if released and snapshot is not None:  # what cannot go must stay readable
-            with _image(pool, name) as image:
+            with rbd.Image(pool, name) as image:
                 _protect(image, snapshot)
         raise
 
 
 def _release(pool: "rados.Ioctx", name: str, snapshot: str) -> bool:
     """Remove a protected snapshot; return whether there was one.  :raises rbd.Error: ImageBusy: it has clones"""
-    with _image(pool, name) as image:
+    with rbd.Image(pool, name) as image:
         try:
             protected = image.is_protected_snap(snapshot)
         except rbd.ImageNotFound:

@@ -20,10 +20,12 @@ class Place:
     """Where data lies: an address in one of the stores.  Its calls block no other request.
 
     :ivar store: name of the store
+    :ivar has_acls: whether ``set_acls`` does anything
     """
 
     def __init__(self, store: str, driver: Driver, uri: str) -> None:
         self.store = store
+        self.has_acls = driver.has_acls
         self._driver, self._uri = driver, uri
 
     def size(self) -> int:

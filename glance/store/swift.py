@@ -53,6 +53,7 @@ class SwiftDriver(Driver):
         self._multi_tenant = self._options.swift_store_multi_tenant
         if self._multi_tenant and self._options.swift_store_config_file:
             raise exception.ConfigurationError("Set only one of swift_store_multi_tenant and swift_store_config_file.")
+        self.has_acls = self._multi_tenant
         self._context: RequestContext | None = None
         self._references: dict[str, dict[str, str]] = {}
         self._accounts: dict[swift_location.Login, Account] = {}

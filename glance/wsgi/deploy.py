@@ -93,7 +93,10 @@ def find_paste_file(conf: cfg.ConfigOpts, program: str) -> str:
         with open(path, encoding="utf-8") as stream:
             if any(line.strip() in (f"[pipeline:{program}]", f"[app:{program}]") for line in stream):
                 return os.path.abspath(path)
-    raise exception.ConfigurationError("Unable to locate paste config file for {program}.", program=program)
+    missing = f" [paste_deploy] config_file = {configured} does not exist." if configured else ""
+    raise exception.ConfigurationError(
+        "Unable to locate paste config file for {program}.{missing}", program=program, missing=missing
+    )
 
 
 def _candidates(conf: cfg.ConfigOpts, program: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ import os
 import socket
 import time
 
+from glance.common.exception import ConfigurationError
 from glance.wsgi.settings import Settings
 
 PATIENCE = 30
@@ -12,7 +13,7 @@ _PAUSE = 0.1
 HANDED_OVER = "GLANCE_TEST_SOCKET_FD"
 
 
-class AddressInUse(RuntimeError):
+class AddressInUse(ConfigurationError):
     """Another socket holds the address."""
 
 
@@ -24,7 +25,7 @@ def handed_over() -> socket.socket | None:
     try:
         listener = socket.socket(fileno=int(fd))
     except (ValueError, OSError) as error:
-        raise RuntimeError(f"{HANDED_OVER} is {fd!r}, which is no open socket: {error}") from None
+        raise ConfigurationError(f"{HANDED_OVER} is {fd!r}, which is no open socket: {error}") from None
     listener.setblocking(False)
     return listener
 
@@ -34,14 +35,14 @@ def bind(settings: Settings, patience: int = PATIENCE) -> socket.socket:
 
     :param patience: seconds to go on trying, every 0.1 s, while the address is in use
     :raises AddressInUse: when it still is after that
-    :raises RuntimeError: the address cannot be resolved or bound at all
+    :raises ConfigurationError: the address cannot be resolved or bound at all
     """
     host, port = settings.address
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise RuntimeError(f"Could not bind to {shown}: bind_host cannot be resolved: {error}") from None
+        raise ConfigurationError(f"Could not bind to {shown}: bind_host cannot be resolved: {error}") from None
     family, address = next((i[0], i[4]) for i in found if i[0] in (socket.AF_INET, socket.AF_INET6))
     deadline = time.monotonic() + patience
     while True:
@@ -53,7 +54,7 @@ def bind(settings: Settings, patience: int = PATIENCE) -> socket.socket:
         except OSError as error:
             listener.close()
             if error.errno != errno.EADDRINUSE:
-                raise RuntimeError(f"Could not bind to {shown}: {error.strerror}") from None
+                raise ConfigurationError(f"Could not bind to {shown}: {error.strerror}") from None
         else:
             listener.setblocking(False)
             return listener

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from glance.common.exception import ConfigurationError
 from glance.common.names import PID_FILE_VARIABLE
 from glance.wsgi import eventlet_patch, listener, tls
 from glance.wsgi.connection import Site
@@ -83,7 +84,7 @@ class Server:
     def run(self) -> int:
         """Serve until told to end; return the exit code of the program.
 
-        :raises RuntimeError: the address or the TLS files cannot be used (exit code 1)
+        :raises ConfigurationError: the address or the TLS files cannot be used (exit code 1)
         :raises Exception: whatever ``load_app`` raises
         """
         os.umask(0o027)
@@ -280,7 +281,7 @@ class Server:
         current.listener.close()
         try:
             return listener.bind(settings)
-        except RuntimeError:
+        except ConfigurationError:
             self._generation = _Generation(current.site, listener.bind(former))
             self._begin_generation()
             raise

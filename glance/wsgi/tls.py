@@ -2,6 +2,7 @@
 
 import ssl
 
+from glance.common.exception import ConfigurationError
 from glance.wsgi.settings import Settings
 
 
@@ -10,7 +11,7 @@ def server_context(settings: Settings) -> ssl.SSLContext | None:
 
     With ``ca_file`` clients must present a certificate that it vouches for.
 
-    :raises RuntimeError: one file without the other, an unreadable file, or a key
+    :raises ConfigurationError: one file without the other, an unreadable file, or a key
         that does not belong to the certificate
     """
     cert, key = settings.cert_file, settings.key_file
@@ -18,7 +19,9 @@ def server_context(settings: Settings) -> ssl.SSLContext | None:
         return None
     if cert is None or key is None:
         given, missing = ("key_file", "cert_file") if cert is None else ("cert_file", "key_file")
-        raise RuntimeError(f"{given} is set but {missing} is not: TLS needs both cert_file and key_file, or neither")
+        raise ConfigurationError(
+            f"{given} is set but {missing} is not: TLS needs both cert_file and key_file, or neither"
+        )
     verify_pair(cert, key, settings.digest_algorithm)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -26,12 +29,12 @@ def server_context(settings: Settings) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(cert, key)
     except OSError as error:
-        raise RuntimeError(f"cert_file {cert} and key_file {key} cannot be used: {error}") from None
+        raise ConfigurationError(f"cert_file {cert} and key_file {key} cannot be used: {error}") from None
     if settings.ca_file:
         try:
             context.load_verify_locations(settings.ca_file)
         except OSError as error:
-            raise RuntimeError(f"ca_file {settings.ca_file} cannot be used: {error}") from None
+            raise ConfigurationError(f"ca_file {settings.ca_file} cannot be used: {error}") from None
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
@@ -39,7 +42,7 @@ def server_context(settings: Settings) -> ssl.SSLContext | None:
 def verify_pair(cert_file: str, key_file: str, digest_algorithm: str) -> None:
     """Sign something with the key and verify it with the certificate.
 
-    :raises RuntimeError: unreadable file, unknown ``digest_algorithm`` or no match
+    :raises ConfigurationError: unreadable file, unknown ``digest_algorithm`` or no match
     """
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -48,15 +51,15 @@ def verify_pair(cert_file: str, key_file: str, digest_algorithm: str) -> None:
 
     digest_class = getattr(hashes, digest_algorithm.upper().replace("-", "_"), None)
     if not (isinstance(digest_class, type) and issubclass(digest_class, hashes.HashAlgorithm)):
-        raise RuntimeError(f"digest_algorithm {digest_algorithm!r} is not known: use for example sha256")
+        raise ConfigurationError(f"digest_algorithm {digest_algorithm!r} is not known: use for example sha256")
     try:
         certificate = x509.load_pem_x509_certificate(_read("cert_file", cert_file))
     except ValueError as error:
-        raise RuntimeError(f"cert_file {cert_file} holds no PEM certificate: {error}") from None
+        raise ConfigurationError(f"cert_file {cert_file} holds no PEM certificate: {error}") from None
     try:
         key = serialization.load_pem_private_key(_read("key_file", key_file), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise RuntimeError(f"key_file {key_file} holds no unencrypted PEM private key: {error}") from None
+        raise ConfigurationError(f"key_file {key_file} holds no unencrypted PEM private key: {error}") from None
 
     if isinstance(key, rsa.RSAPrivateKey):
         how: tuple = (padding.PKCS1v15(), digest_class())
@@ -69,7 +72,7 @@ def verify_pair(cert_file: str, key_file: str, digest_algorithm: str) -> None:
         public = certificate.public_key()
         public.verify(key.sign(message, *how), message, *how)  # type: ignore[union-attr,call-arg,arg-type]
     except (InvalidSignature, TypeError, ValueError, AttributeError):
-        raise RuntimeError(f"key_file {key_file} does not belong to cert_file {cert_file}") from None
+        raise ConfigurationError(f"key_file {key_file} does not belong to cert_file {cert_file}") from None
 
 
 def _read(option: str, path: str) -> bytes:
@@ -77,4 +80,4 @@ def _read(option: str, path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise RuntimeError(f"{option} {path} cannot be read: {error.strerror}") from None
+        raise ConfigurationError(f"{option} {path} cannot be read: {error.strerror}") from None

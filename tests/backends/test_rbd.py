@@ -394,6 +394,36 @@ def test_age_is_right_in_every_time_zone(driver, monkeypatch):
         time.tzset()
 
 
+# --- many at once -------------------------------------------------------------------
+
+CROWD = """
+    import sys
+    from concurrent.futures import ThreadPoolExecutor
+    from oslo_config import cfg
+    from glance.common.config import store
+    from glance.store.rbd import RbdDriver
+    conf = cfg.ConfigOpts()
+    for section in store.OPTIONS:
+        conf.register_opts(section.options, group=section.group)
+    conf([], default_config_files=[sys.argv[1]], default_config_dirs=[])
+    driver = RbdDriver(conf)
+    driver.configure()
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(driver.size, sys.argv[2:] * 1000)) == {4}
+"""
+
+
+def test_images_with_an_object_map_are_opened_by_many_threads(ceph, make_driver, api_conf, pool):
+    """In a process of its own, because librbd 16 ends it when images are opened in the obvious way."""
+    driver = make_driver()
+    uri = write(driver, b"data", new_id())
+    with rbd.Image(pool, parse(uri).image, read_only=True) as image:
+        assert image.features() & rbd.RBD_FEATURE_OBJECT_MAP
+    command = [sys.executable, "-c", textwrap.dedent(CROWD), api_conf(ceph.user), uri]
+    assert subprocess.run(command).returncode == 0
+    driver.delete(uri)
+
+
 # --- clusters that do not answer ------------------------------------------------------
 
 

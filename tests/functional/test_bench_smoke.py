@@ -34,5 +34,5 @@ def test_bench_refuses_an_unknown_scenario():
     )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].endswith(
-        "unknown scenario 'downlaod': choose from upload, download, list, show, create, fairness, memory"
+        "unknown scenario 'downlaod': choose from upload, download, list, show, create, v2, fairness, memory"
     )

@@ -14,6 +14,12 @@ from glance.wsgi.router import Handler, Request
 _ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"|([^",\s]+)')
 
 
+class UnsupportedMediaType(webob.exc.HTTPUnsupportedMediaType):
+    """415 that says what WebOb's own leaves out: why."""
+
+    body_template_obj = webob.exc.WSGIHTTPException.body_template_obj
+
+
 def without_body(handler: Handler) -> Handler:
     """The handler, for requests that must not bring a body.  :raises Invalid: one does"""
 

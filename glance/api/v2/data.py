@@ -74,7 +74,7 @@ class Data:
     def upload(self, request: Request, image_id: str) -> webob.Response:
         service, context = self._service, request.context
         if request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip() != "application/octet-stream":
-            raise webob.exc.HTTPUnsupportedMediaType(explanation="Data must be sent as application/octet-stream.")
+            raise bodies.UnsupportedMediaType(explanation="Data must be sent as application/octet-stream.")
         size = _announced_size(request)
         image = lifecycle.load_for_upload(service, context, image_id)
         driver = service.stores.for_upload(self._wanted_store(request))
@@ -126,5 +126,7 @@ def _unsatisfiable(size: int) -> webob.exc.HTTPRequestRangeNotSatisfiable:
 
 def _announced_size(request: Request) -> int | None:
     """Bytes that the request announces, None if it does not.  :raises Invalid: that is no number"""
-    text = request.environ.get("HTTP_X_OPENSTACK_IMAGE_SIZE") or request.environ.get("CONTENT_LENGTH")
-    return non_negative_int(text, "The size of the image is no number", MAX_BIGINT) if text else None
+    text = request.environ.get("HTTP_X_OPENSTACK_IMAGE_SIZE")
+    if text is None:
+        text = request.environ.get("CONTENT_LENGTH") or None
+    return None if text is None else non_negative_int(text, "The size of the image is no number", MAX_BIGINT)

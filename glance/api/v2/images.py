@@ -79,7 +79,10 @@ class Images:
     def update(self, request: Request, image_id: str) -> webob.Response:
         content_type = request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         if content_type not in patch.CONTENT_TYPES:
-            raise webob.exc.HTTPUnsupportedMediaType(headers={"Accept-Patch": ", ".join(patch.CONTENT_TYPES)})
+            raise bodies.UnsupportedMediaType(
+                explanation="Changes must be sent as one of the types that Accept-Patch lists.",
+                headers={"Accept-Patch": ", ".join(patch.CONTENT_TYPES)},
+            )
         changes = patch.parse(content_type, read_json(request))
         for change in changes:
             self._check_value(change)

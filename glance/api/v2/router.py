@@ -6,7 +6,7 @@ from typing import Any
 import webob.exc
 
 from glance.api import services
-from glance.api.v2.bodies import without_body
+from glance.api.v2.bodies import UnsupportedMediaType, without_body
 from glance.api.v2.data import Data
 from glance.api.v2.images import Images
 from glance.api.v2.info import Info
@@ -21,7 +21,7 @@ _STATUSES: dict[type[Exception], type[webob.exc.WSGIHTTPException]] = {
     exception.ImageHidden: webob.exc.HTTPNotFound,
     exception.NotYours: webob.exc.HTTPForbidden,
     exception.ImageGone: webob.exc.HTTPGone,
-    exception.UnsafeContent: webob.exc.HTTPUnsupportedMediaType,
+    exception.UnsafeContent: UnsupportedMediaType,
 }
 """Where v2 answers otherwise than v1."""
 

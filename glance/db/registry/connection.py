@@ -14,6 +14,9 @@ from glance.context import RequestContext
 
 LOG = logging.getLogger(__name__)
 
+_NONSENSE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What reading an answer raises that is no JSON, or not the JSON of an image."""
+
 
 class Registry:
     """The registry that the configuration names.
@@ -86,7 +89,10 @@ class Registry:
 
 @contextmanager
 def meaning(image_id: str | None = None) -> Iterator[None]:
-    """Read the registry's answer as what it means to the API's caller (registry.md §5, last table)."""
+    """Read the registry's answer as what it means to the API's caller (registry.md §5, last table).
+
+    Goes around the request and the reading of its answer: a registry that talks nonsense is one that is down.
+    """
     try:
         yield
     except exception.NotFound as error:
@@ -105,7 +111,7 @@ def meaning(image_id: str | None = None) -> Iterator[None]:
         raise exception.LimitExceeded(_details(error), retry_after=error.retry_after) from error
     except exception.ServiceUnavailable as error:
         raise exception.ServiceUnavailable("The registry is not available.", retry_after=error.retry_after) from error
-    except (exception.GlanceException, OSError, ValueError, KeyError, TypeError) as error:
+    except (exception.GlanceException, OSError, *_NONSENSE) as error:
         LOG.error("The registry failed: %s: %s", type(error).__name__, error)
         raise exception.ServiceUnavailable("The registry is not available.") from error
 

@@ -6,7 +6,7 @@ answered 404 by another one; the catalog then does without, and says so once.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -48,7 +48,7 @@ class RestCatalog:
     def get(self, context: RequestContext, image_id: str) -> Image:
         with meaning(image_id):
             answer = self._request(context, "GET", f"/images/{quote(image_id, safe='')}")
-        return self._image(answer["image"])
+            return self._image(answer["image"])
 
     def get_deleted(self, context: RequestContext, image_id: str) -> Image:
         image = self.get(context, image_id)
@@ -63,7 +63,7 @@ class RestCatalog:
         params |= {name: query[name] for name in ("marker", "limit", "sort_key", "sort_dir")}
         with meaning():
             answer = self._request(context, "GET", "/images/detail", params=params)
-        return [self._image(row) for row in answer["images"]]
+            return [self._image(row) for row in answer["images"]]
 
     def create(self, context: RequestContext, image: Image, max_count: int | None = None) -> Image:
         row = self._row({name: value for name, value in asdict(image).items() if value not in (None, "")})
@@ -72,7 +72,7 @@ class RestCatalog:
             body["max_count"] = max_count
         with meaning():
             answer = self._request(context, "POST", "/images", body=body)
-        return self._image(answer["image"])
+            return self._image(answer["image"])
 
     def update(
         self,
@@ -91,7 +91,7 @@ class RestCatalog:
             body["transfer"] = transfer
         if max_usage is not None:
             body["max_usage"] = max_usage
-        return self._image(self._put(context, image_id, body, purge_properties))
+        return self._put(context, image_id, body, purge_properties)
 
     def destroy(
         self,
@@ -103,11 +103,12 @@ class RestCatalog:
         if_match: list[str] | None = None,
     ) -> Image:
         body = {"image": {"status": status}, "from_state": from_status, "destroy": True}
-        row = self._put(context, image_id, body, purge=False)
-        if not row["deleted"]:  # a registry that does not know "destroy"
+        image = self._put(context, image_id, body, purge=False)
+        if not image.deleted:  # a registry that does not know "destroy"
             with meaning(image_id):
-                row = self._request(context, "DELETE", f"/images/{quote(image_id, safe='')}")["image"]
-        return self._image(row)
+                answer = self._request(context, "DELETE", f"/images/{quote(image_id, safe='')}")
+                return self._image(answer["image"])
+        return image
 
     def finish_delete(self, context: RequestContext, image_id: str) -> None:
         try:
@@ -119,20 +120,22 @@ class RestCatalog:
         self._put(context, image_id, {"image": {"status": status}, "from_state": "pending_delete"}, purge=False)
 
     def usage(self, context: RequestContext, owner: str | None) -> int:
-        answer = self._addition(context, "GET", "/usage", params={"owner": owner or ""})
-        return answer["usage"] if answer else 0
+        usage = self._addition(
+            context, "GET", "/usage", params={"owner": owner or ""}, read=lambda got: int(got["usage"])
+        )
+        return usage or 0
 
     # --- members -----------------------------------------------------------------
 
     def members(self, context: RequestContext, image_id: str) -> list[Member]:
         with meaning(image_id):
             answer = self._request(context, "GET", f"/images/{quote(image_id, safe='')}/members")
-        return [Member(row["member_id"], bool(row["can_share"]), image_id) for row in answer["members"]]
+            return [Member(row["member_id"], bool(row["can_share"]), image_id) for row in answer["members"]]
 
     def shared_images(self, context: RequestContext, member: str) -> list[Member]:
         with meaning():
             answer = self._request(context, "GET", f"/shared-images/{quote(member, safe='')}")
-        return [Member(member, bool(row["can_share"]), row["image_id"]) for row in answer["shared_images"]]
+            return [Member(member, bool(row["can_share"]), row["image_id"]) for row in answer["shared_images"]]
 
     def add_member(self, context: RequestContext, image_id: str, member: str, max_count: int | None = None) -> Member:
         raise NotImplementedError("the REST API cannot tell a new member from an old one")
@@ -164,27 +167,33 @@ class RestCatalog:
         self._addition(context, "PUT", "/transfers", body={"node": name, "images": image_ids})
 
     def transfers(self, context: RequestContext) -> list[Transfer]:
-        answer = self._addition(context, "GET", "/transfers")
-        return [Transfer(**row) for row in answer["transfers"]] if answer else []
+        found = self._addition(
+            context, "GET", "/transfers", read=lambda got: [Transfer(**row) for row in got["transfers"]]
+        )
+        return found or []
 
     # --- wire --------------------------------------------------------------------
 
-    def _put(self, context: RequestContext, image_id: str, body: dict[str, Any], purge: bool) -> dict[str, Any]:
+    def _put(self, context: RequestContext, image_id: str, body: dict[str, Any], purge: bool) -> Image:
         headers = {"X-Glance-Registry-Purge-Props": "true" if purge else "false"}
         try:
             with meaning(image_id):
                 path = f"/images/{quote(image_id, safe='')}"
-                return self._request(context, "PUT", path, body=body, headers=headers)["image"]
+                answer = self._request(context, "PUT", path, body=body, headers=headers)
+                return self._image(answer["image"])
         except exception.Duplicate as error:
             raise exception.Conflict(str(error)) from error
 
-    def _addition(self, context: RequestContext, method: str, path: str, **kwargs: Any) -> Any:
-        """Call what only our own registry has; None from one that has it not."""
+    def _addition(
+        self, context: RequestContext, method: str, path: str, read: Callable[[Any], Any] | None = None, **kwargs: Any
+    ) -> Any:
+        """Call what only our own registry has; return what ``read`` makes of it, None from one that has it not."""
         if path in self._missing:
             return None
         try:
             with meaning():
-                return self._request(context, method, path, **kwargs)
+                answer = self._request(context, method, path, **kwargs)
+                return read(answer) if read else None
         except exception.NotFound:
             LOG.warning("The registry does not know %s: dead uploads are not found, quotas not counted", path)
             self._missing.add(path)
@@ -219,7 +228,7 @@ class RestCatalog:
         for name in _TIMES:
             if row.get(name):
                 setattr(image, name, datetime.fromisoformat(row[name]).replace(tzinfo=None))
-        image.properties = row.get("properties") or {}
+        image.properties = dict(row.get("properties") or {})
         image.locations = [
             Location(self._url(image.id, entry["url"]), entry.get("metadata") or {},
                      entry.get("status", "active"), entry.get("id"))

@@ -1,4 +1,4 @@
-"""What only this registry has: transfers, usage, quotas in bodies (doc contributor/architecture.rst, database.md §9)."""
+"""What only this registry has: transfers, usage, quotas in bodies (architecture.rst, database.md §9)."""
 
 import json
 import uuid

@@ -223,7 +223,9 @@ def test_deleted_images(user, admin, path):
 
 
 def shared(caller, member):
-    return {entry["image_id"]: entry["can_share"] for entry in caller.ok("GET", f"/shared-images/{member}")["shared_images"]}
+    return {
+        entry["image_id"]: entry["can_share"] for entry in caller.ok("GET", f"/shared-images/{member}")["shared_images"]
+    }
 
 
 def test_shared_images(user, other, admin):

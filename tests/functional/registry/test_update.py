@@ -179,7 +179,9 @@ def test_images_that_are_not_the_callers(user, other, image, public, method):
     """What cannot be seen does not exist; what can only be seen says so, when it is public."""
 
     def ask(caller, image_id):
-        return caller.ask(method, f"/images/{image_id}", {"image": {"name": "stolen"}}, headers={"Accept": "text/plain"})
+        return caller.ask(
+            method, f"/images/{image_id}", {"image": {"name": "stolen"}}, headers={"Accept": "text/plain"}
+        )
 
     missing = [ask(user, str(uuid.uuid4())), ask(user, "x"), ask(user, "%00"), ask(user, "x" * 3000)]
     for answer in (*missing, ask(other, image["id"])):
@@ -221,7 +223,7 @@ def test_location_data(user, image):
     """Entries with an id are changed, those without are added, those not named go."""
     (first,) = image["location_data"]
     added = changed(user.update(image["id"], location_data=[first, {"url": "second", "metadata": {"a": 1}}]))
-    assert [entry["id"] for entry in added["location_data"]][0] == first["id"]
+    assert added["location_data"][0]["id"] == first["id"]
     second = added["location_data"][1]
     assert (second["url"], second["metadata"], second["status"]) == ("second", {"a": 1}, "active")
     found = changed(user.update(image["id"], location_data=[second | {"url": "moved", "metadata": {}}]))
@@ -244,7 +246,9 @@ def test_a_location_of_another_image(user, image):
 
 def test_delete(alone, user, admin, image):
     user.ask("PUT", f"/images/{image['id']}/members/m")
-    alone.sql("INSERT INTO image_tags (image_id, value, created_at, deleted) VALUES (?, 't', '2020-01-01', 0)", image["id"])
+    alone.sql(
+        "INSERT INTO image_tags (image_id, value, created_at, deleted) VALUES (?, 't', '2020-01-01', 0)", image["id"]
+    )
     gone = user.ok("DELETE", f"/images/{image['id']}")["image"]
     assert (gone["deleted"], gone["status"], gone["name"]) == (True, "active", "before")
     assert gone["deleted_at"] and gone["properties"] == image["properties"]

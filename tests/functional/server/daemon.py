@@ -22,6 +22,7 @@ from urllib.parse import unquote
 import eventlet
 
 from glance.common.body import FileBody
+from glance.common.exception import ConfigurationError
 from glance.common.offload import offload
 from glance.wsgi.server import Server
 
@@ -166,6 +167,6 @@ if __name__ == "__main__":
         resource.setrlimit(resource.RLIMIT_NOFILE, (int(os.environ["TEST_NOFILE"]),) * 2)
     try:
         code = Server("test-api", conf, 9292, load_app, read_settings, after_fork, drain).run()
-    except RuntimeError as error:
+    except (ConfigurationError, RuntimeError) as error:
         sys.exit(f"ERROR: {error}")
     sys.exit(code)

@@ -51,9 +51,7 @@ class TestSelection:
         )
         assert list(stores.drivers()) == ["file"]
 
-    @pytest.mark.parametrize(
-        "name", ["cinder", "vmware", "sheepdog", "glance.store.cinder.Store", "nosuch"]
-    )
+    @pytest.mark.parametrize("name", ["cinder", "vmware", "sheepdog", "glance.store.cinder.Store", "nosuch"])
     def test_others_are_skipped_with_a_warning(self, make_stores, caplog, name):
         with caplog.at_level(logging.WARNING):
             stores = make_stores(stores=f"file,{name}")
