@@ -256,8 +256,11 @@ def _delete_record(
     if image.deleted:
         raise exception.ImageNotFound(image_id=image.id)
     access.require_mutable(context, image, "delete")
-    locations = [location for location in image.locations if location.status == "active"]
-    # The registry keeps the locations of a deactivated image from ordinary users: the scrubber sees them.
+    known = image
+    if image.status == "deactivated" and not image.locations:  # the registry keeps them from ordinary users
+        known = service.catalog.get(context.elevated(), image_id)
+    locations = [location for location in known.locations if location.status == "active"]
+    # Where the registry takes no word for who is an admin, the data is left to the scrubber.
     has_data = bool(locations) or image.status == "deactivated"
     status = "pending_delete" if has_data else "deleted"
     try:

@@ -342,6 +342,7 @@ class _RbdWriter:
         self._in_flight: deque[Any] = deque()
         self._image: Any = None
         self._ended = False
+        self._unreachable = False
         with self._storing():
             self._pool = cluster.open_pool(pool)
         try:
@@ -358,8 +359,14 @@ class _RbdWriter:
         rbd.RBD().create(self._pool, self._name, self._reserved, order, old_format=False, features=features)
         self._image = rbd.Image(self._pool, self._name)
 
-    def _storing(self) -> Any:
-        return self._cluster.answers(exception.StorageWriteDenied)
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        try:
+            with self._cluster.answers(exception.StorageWriteDenied):
+                yield
+        except exception.StoreUnavailable:
+            self._unreachable = True
+            raise
 
     def write(self, data: memoryview) -> None:
         block = bytes(data)
@@ -402,7 +409,13 @@ class _RbdWriter:
         if self._ended:
             return
         self._ended = True
-        # What stays is found by discard and by glance-manage store check.
+        if self._unreachable:  # every step would wait for a timeout, and the client for all of them
+            native("threading").Thread(target=self._clean_up, daemon=True).start()
+        else:
+            self._clean_up()
+
+    def _clean_up(self) -> None:
+        """Remove what was written.  What stays is found by discard and by glance-manage store check."""
         with suppress(Exception):
             self._close()
         with suppress(Exception):

@@ -57,9 +57,7 @@ def test_deactivated_image(trusted, user, caller):
     image = trusted.create(DATA, headers=user)
     set_status(trusted, image["id"], "deactivated")
     assert delete(trusted, image["id"], user if caller == "user" else ADMIN).status_code == 200
-    # An ordinary user is not told where the data lies: then the scrubber removes it.
-    expected = ("deleted", []) if caller == "admin" else ("pending_delete", [image["id"]])
-    assert (status_of(trusted, image["id"]), trusted.files(image["id"])) == expected
+    assert (status_of(trusted, image["id"]), trusted.files(image["id"])) == ("deleted", [])
 
 
 def test_protected(trusted, user):
