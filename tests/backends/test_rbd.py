@@ -30,18 +30,30 @@ def ceph():
         yield cluster
 
 
+def disconnect(driver):
+    """Close what the service keeps open as long as it lives: some fifty descriptors."""
+    for pool in driver._cluster._pools.values():
+        pool.close()
+    for connection in driver._cluster._connections.values():
+        connection.shutdown()
+
+
 @pytest.fixture
 def make_driver(ceph, make_conf):  # noqa: F811
     """Builds a driver that is connected."""
+    built = []
 
     def build_driver(user=ceph.user, **options):
         defaults = {"rbd_store_ceph_conf": ceph.conf, "rbd_store_user": user, "rbd_store_pool": ceph.pool}
         driver = RbdDriver(make_conf(glance_store=defaults | {"rados_connect_timeout": 30} | options))
         driver.configure()
+        built.append(driver)
         list(driver.objects())
         return driver
 
-    return build_driver
+    yield build_driver
+    for driver in built:
+        disconnect(driver)
 
 
 @pytest.fixture(params=USERS)
