@@ -40,9 +40,10 @@ def http_proxy_to_wsgi(global_conf: dict[str, str], **local_conf: str) -> Filter
 
 def authtoken(global_conf: dict[str, str], **local_conf: str) -> Filter:
     """keystonemiddleware's token check, with the settings that the names of earlier years stand for."""
-    from keystonemiddleware import auth_token
+    from glance.api.middleware.keystone import TokenCheck
 
-    return auth_token.filter_factory(global_conf, **local_conf, **authtoken_settings(CONF, local_conf))
+    settings = {**global_conf, **local_conf, **authtoken_settings(CONF, local_conf)}
+    return lambda application: TokenCheck(application, settings)
 
 
 def osprofiler(global_conf: dict[str, str], **local_conf: str) -> Filter:
