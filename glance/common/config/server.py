@@ -84,6 +84,12 @@ OPTIONS = [
                 default=False,
                 help="Requests without a confirmed identity may read public images. False answers them with 401.",
             ),
+            cfg.StrOpt(
+                "tokens_file",
+                default="tokens",
+                help="File with one user per line: token, user, project, roles. Read with the tokens flavor of "
+                "[paste_deploy]; a relative name is looked for beside the configuration file.",
+            ),
             cfg.IntOpt(
                 "max_request_id_length",
                 default=64,

@@ -12,11 +12,13 @@ PIPELINES = {
     "glance-api": {
         "": "cors healthcheck http_proxy_to_wsgi versionnegotiation osprofiler unauthenticated-context rootapp",
         "-keystone": "cors healthcheck http_proxy_to_wsgi versionnegotiation osprofiler authtoken context rootapp",
+        "-tokens": "cors healthcheck http_proxy_to_wsgi versionnegotiation osprofiler tokens context rootapp",
         "-trusted-auth": "cors healthcheck http_proxy_to_wsgi versionnegotiation osprofiler context rootapp",
     },
     "glance-registry": {
         "": "healthcheck osprofiler unauthenticated-context registryapp",
         "-keystone": "healthcheck osprofiler authtoken context registryapp",
+        "-tokens": "healthcheck osprofiler tokens context registryapp",
         "-trusted-auth": "healthcheck osprofiler context registryapp",
     },
 }
@@ -32,6 +34,7 @@ FACTORIES = {
     "filter:unauthenticated-context": "glance.api.middleware.context:UnauthenticatedContextMiddleware.factory",
     "filter:gzip": "glance.api.middleware.gzip:GzipMiddleware.factory",
     "filter:authtoken": "keystonemiddleware.auth_token:filter_factory",
+    "filter:tokens": "glance.api.middleware.tokens:TokensFilter.factory",
     "filter:healthcheck": "glance.api.middleware.healthcheck:HealthcheckFilter.factory",
     "filter:osprofiler": "osprofiler.web:WsgiMiddleware.factory",
     "filter:cors": "oslo_middleware.cors:filter_factory",
