@@ -14,6 +14,7 @@ class RequestContext(context.RequestContext):
     :ivar read_only: anonymous: every change is refused
     :ivar owner_is_tenant: whether images belong to projects (True) or to users
     :ivar service_catalog: parsed X-Service-Catalog, or None
+    :ivar internal: the service itself acts, not its caller
     :ivar request_id: ``req-…``, echoed in the answer and sent on to the registry
     """
 
@@ -21,12 +22,14 @@ class RequestContext(context.RequestContext):
         self,
         *,
         owner_is_tenant: bool = True,
+        internal: bool = False,
         service_catalog: list[dict[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.owner_is_tenant = owner_is_tenant
         self.service_catalog = service_catalog
+        self.internal = internal
 
     @property
     def owner(self) -> str | None:
@@ -42,10 +45,10 @@ class RequestContext(context.RequestContext):
         return RequestContext(
             user_id=self.user_id, project_id=self.project_id, roles=[*self.roles, "admin"], is_admin=True,
             auth_token=self.auth_token, request_id=self.request_id, owner_is_tenant=self.owner_is_tenant,
-            service_catalog=self.service_catalog, overwrite=False,
+            service_catalog=self.service_catalog, internal=True, overwrite=False,
         )  # fmt: skip
 
 
 def admin_context() -> RequestContext:
     """The service itself, when no request asks: sweeps, tools."""
-    return RequestContext(is_admin=True, roles=["admin"], overwrite=False)
+    return RequestContext(is_admin=True, roles=["admin"], internal=True, overwrite=False)

@@ -117,7 +117,7 @@ class Transfers:
         for name, image_ids in groups.items():
             holder = self._alive.get(image_ids[0])
             if holder is not None:
-                self._catalog.beat(holder[0], name, image_ids)
+                self._catalog.beat(holder[0].elevated(), name, image_ids)  # its token may expire
 
     def sweep(self, settle: Callable[[Transfer], None]) -> int:
         """Settle every dead transfer; return how many there were."""

@@ -4,7 +4,7 @@ from oslo_config import cfg
 
 from glance.common.config.types import Section
 
-_SERVICE = " Used only while use_user_token is False."
+_SERVICE = " For what the service does by itself, and for everything while use_user_token is False."
 
 OPTIONS = [
     Section(

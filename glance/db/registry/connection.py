@@ -9,8 +9,10 @@ from typing import Any
 from oslo_config import cfg
 
 from glance.client.http import HTTPClient
+from glance.client.wire import Response
 from glance.common import exception
 from glance.context import RequestContext
+from glance.db.registry import service_user
 
 LOG = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ class Registry:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
+        self._service_user = service_user.login(conf)
         self._http = HTTPClient(
             conf.registry_host,
             conf.registry_port,
@@ -62,15 +65,26 @@ class Registry:
         if body is not None:
             headers["Content-Type"] = "application/json"
             data = json.dumps(body, default=default).encode()
-        response = self._http.request(method, path, headers=headers, params=params, body=data, idempotent=idempotent)
-        raw = response.read()
+
+        def send(token: dict[str, str]) -> Response:
+            return self._http.request(
+                method, path, headers=headers | token, params=params, body=data, idempotent=idempotent
+            )
+
+        raw = self._with_token(context, send).read()
         return json.loads(raw, object_hook=object_hook) if raw else None
+
+    def _with_token(self, context: RequestContext, send: service_user.Send) -> Response:
+        """Send with the token of whoever this is for: the user's, or that of the service itself."""
+        if self._service_user and (context.internal or not self._conf.use_user_token):
+            return self._service_user.call(send)
+        if self._conf.use_user_token and context.auth_token:
+            return send({"X-Auth-Token": context.auth_token})
+        return send({})
 
     def _identity(self, context: RequestContext) -> dict[str, str]:
         """Headers that say who asks."""
         headers = {"Accept": "application/json", "X-Openstack-Request-ID": self._request_id(context.request_id)}
-        if self._conf.use_user_token and context.auth_token:
-            headers["X-Auth-Token"] = context.auth_token
         if self._conf.send_identity_headers:
             headers["X-Identity-Status"] = "Confirmed"
             headers["X-User-Id"] = context.user_id or ""
