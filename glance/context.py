@@ -1,8 +1,17 @@
 """Who is asking: the identity that every rule and every query is given."""
 
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
 
 from oslo_context import context
+
+
+class Authority(Protocol):
+    """Where the caller's rights come from."""
+
+    def lasting(self, context: "RequestContext") -> AbstractContextManager[None]:
+        """While the block runs, ``context.renew`` gets tokens."""
 
 
 class RequestContext(context.RequestContext):
@@ -14,6 +23,7 @@ class RequestContext(context.RequestContext):
     :ivar read_only: anonymous: every change is refused
     :ivar owner_is_tenant: whether images belong to projects (True) or to users
     :ivar service_catalog: parsed X-Service-Catalog, or None
+    :ivar renew: returns a new token or None; set while the caller's authority lasts longer than its token
     :ivar internal: the service itself acts, not its caller
     :ivar request_id: ``req-…``, echoed in the answer and sent on to the registry
     """
@@ -30,6 +40,12 @@ class RequestContext(context.RequestContext):
         self.owner_is_tenant = owner_is_tenant
         self.service_catalog = service_catalog
         self.internal = internal
+        self.authority: Authority | None = None
+        self.renew: Callable[[], str | None] | None = None
+
+    def lasting(self) -> AbstractContextManager[None]:
+        """While the block runs, the service can act for the caller even when its token has expired."""
+        return self.authority.lasting(self) if self.authority else nullcontext()
 
     @property
     def owner(self) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from glance.common import exception
 from glance.context import RequestContext, admin_context
-from glance.images import acls, notifications, quota
+from glance.images import acls, notifications, quota, signatures
 from glance.images.catalog import Transfer
 from glance.images.inspection import Inspector
 from glance.images.model import Image, Location
@@ -44,7 +44,7 @@ def store_image(
     :param checksum: md5 the caller expects, None if it does not say
     :param failed_status: what the image becomes when this fails: ``killed`` or ``queued``
     :raises Conflict: another upload has the image; it is left alone
-    :raises Invalid: size or checksum differ from what was announced
+    :raises Invalid: size, checksum or signature differ from what was announced, or the signature cannot be checked
     :raises UnsafeContent: the data was inspected and refused
     :raises LimitExceeded: size cap, storage quota, full store
     :raises Duplicate: the store has an object of that name; the image waits for data again
@@ -52,15 +52,16 @@ def store_image(
     :raises OSError: the client went away
     """
     driver = driver.acting_for(context)
-    with service.transfers.holding(context, image.id, failed_status) as name:
+    with context.lasting(), service.transfers.holding(context, image.id, failed_status) as name:
         service.notifier.info("image.prepare", notifications.image_payload(service, image))
         saving = service.catalog.update(context, image.id, {"status": "saving"}, from_status="queued", transfer=name)
         with _failing_to(service, context, image.id, failed_status):
             limits = quota.UploadLimits(service, context, image, size)
             inspector = Inspector(service.conf, image.disk_format, image.container_format)
+            verifier = signatures.verifier(service.conf, context, saving.properties)
             written = transfer.store_data(
                 driver, image.id, source, size, limit=limits.stream, hash_algo=service.conf.hashing_algorithm,
-                observers=[inspector.feed],
+                observers=[watcher.feed for watcher in (inspector, verifier) if watcher],
             )  # fmt: skip
             with _removing(service, context, driver, written, image.id):
                 if checksum is not None and checksum.lower() != written.checksum:
@@ -69,6 +70,8 @@ def store_image(
                         f"({written.checksum}) did not match. Setting image status to '{failed_status}'."
                     )
                 found = inspector.finish()
+                if verifier:
+                    verifier.finish()
                 if saving.virtual_size is None:  # what a v1 client declared remains
                     saving.virtual_size = found
                 _notify_upload(service, saving, written)
@@ -148,7 +151,8 @@ def _failing_to(service: Service, context: RequestContext, image_id: str, status
             service.notifier.error("image.upload", str(error))
         LOG.warning("Upload of image %s failed: %s", image_id, type(error).__name__)
         try:
-            service.catalog.update(context, image_id, _failed(status), from_status="saving")
+            # As the service: the caller's token may have expired, which may be why this failed.
+            service.catalog.update(context.elevated(), image_id, _failed(status), from_status="saving")
         except (exception.NotFound, exception.Conflict):
             LOG.info("Image %s was changed by somebody else while its upload failed", image_id)
         except exception.GlanceException as failure:

@@ -44,6 +44,7 @@ _CONF = """\
 connection = sqlite:///{directory}/keystone.db
 [token]
 provider = fernet
+expiration = {lifetime}
 [fernet_tokens]
 key_repository = {directory}/fernet
 [fernet_receipts]
@@ -110,7 +111,7 @@ def _template(environment: Path) -> Path:
     with _locked():
         if not template.exists():
             with _directory() as directory:
-                (directory / "keystone.conf").write_text(_CONF.format(directory=directory))
+                (directory / "keystone.conf").write_text(_CONF.format(directory=directory, lifetime=3600))
                 manage = [f"{environment}/bin/keystone-manage", f"--config-file={directory}/keystone.conf"]
                 owner = ["--keystone-user", getpass.getuser(), "--keystone-group", grp.getgrgid(os.getegid()).gr_name]
                 url = "http://127.0.0.1/v3"
@@ -135,19 +136,20 @@ class Keystone:
     :ivar environment: the virtual environment of its programs
     :ivar admin_user, admin_password, admin_project: the administrator, in the domain ``default``
     :ivar region: of all services
+    :param lifetime: seconds that tokens are good for
     :ivar admin: a ``keystoneclient.v3`` client of the administrator, for whatever has no method here
     """
 
     admin_user, admin_password, admin_project = "admin", _ADMIN_PASSWORD, "admin"
     region = "RegionOne"
 
-    def __init__(self, directory: Path, environment: Path) -> None:
+    def __init__(self, directory: Path, environment: Path, lifetime: int = 3600) -> None:
         self.directory = directory
         self.environment = environment
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}/v3"
         shutil.copytree(_template(environment), directory, dirs_exist_ok=True)
-        (directory / "keystone.conf").write_text(_CONF.format(directory=directory))
+        (directory / "keystone.conf").write_text(_CONF.format(directory=directory, lifetime=lifetime))
         with contextlib.closing(sqlite3.connect(directory / "keystone.db")) as database:
             database.execute("UPDATE endpoint SET url = ?", (self.url,))
             database.commit()
@@ -246,15 +248,22 @@ class Keystone:
             self.admin.endpoints.create(service, url, interface=interface, region=region)
 
 
-@pytest.fixture(scope="session")
-def keystone() -> Iterator[Keystone]:
-    """A private Keystone."""
-    pytest.importorskip("keystoneclient")
+@contextlib.contextmanager
+def running_keystone(lifetime: int = 3600) -> Iterator[Keystone]:
+    """A Keystone whose tokens are good for ``lifetime`` seconds."""
     environment = openstack_environment()
     with _directory() as directory:
-        server = Keystone(directory, environment)
+        server = Keystone(directory, environment, lifetime)
         try:
             server.start()
             yield server
         finally:
             server.stop()
+
+
+@pytest.fixture(scope="session")
+def keystone() -> Iterator[Keystone]:
+    """A private Keystone."""
+    pytest.importorskip("keystoneclient")
+    with running_keystone() as server:
+        yield server

@@ -23,6 +23,7 @@ import webob
 import webob.exc
 from oslo_config import cfg
 
+from glance.api.middleware.trusts import Authority
 from glance.common.config import CONF
 from glance.context import RequestContext
 from glance.wsgi import errors
@@ -104,6 +105,9 @@ class ContextMiddleware(_Base):
             owner_is_tenant=self._owner_is_tenant,
             is_admin=False,
         )
+        token_auth = environ.get("keystone.token_auth")
+        if token_auth is not None and token_auth.has_user_token:
+            context.authority = Authority(self._conf, token_auth)
         context.is_admin = self._admin_role in context.roles or self._policy.is_admin(context)
         return context
 

@@ -78,9 +78,16 @@ class Registry:
         """Send with the token of whoever this is for: the user's, or that of the service itself."""
         if self._service_user and (context.internal or not self._conf.use_user_token):
             return self._service_user.call(send)
-        if self._conf.use_user_token and context.auth_token:
+        if not (self._conf.use_user_token and context.auth_token):
+            return send({})
+        try:
             return send({"X-Auth-Token": context.auth_token})
-        return send({})
+        except exception.NotAuthenticated:
+            token = context.renew() if context.renew else None
+            if token is None:
+                raise
+            context.auth_token = token
+            return send({"X-Auth-Token": token})
 
     def _identity(self, context: RequestContext) -> dict[str, str]:
         """Headers that say who asks."""

@@ -40,12 +40,17 @@ def login(conf: cfg.ConfigOpts) -> Login | None:
         )  # fmt: skip
         if found["strategy"] == "keystone":
             return Keystone(found, want_endpoint=False)
-    return _of_authtoken(conf) if "keystone" in (conf.paste_deploy.flavor or "") else None
+    user = of_authtoken(conf) if "keystone" in (conf.paste_deploy.flavor or "") else None
+    return _Session(*user) if user else None
 
 
-def _of_authtoken(conf: cfg.ConfigOpts) -> Login | None:
+def of_authtoken(conf: cfg.ConfigOpts) -> tuple[Any, Any] | None:
+    """Return keystoneauth's plug-in and session of the user of ``[keystone_authtoken]``, None if there is none.
+
+    :raises ConfigurationError: the options do not make a login
+    """
     from keystoneauth1 import exceptions, loading, session
-    from keystonemiddleware import auth_token as _  # registers the options of the group
+    from keystonemiddleware import auth_token  # noqa: F401  it registers the options of the group
 
     loading.register_auth_conf_options(conf, GROUP)
     try:
@@ -60,7 +65,7 @@ def _of_authtoken(conf: cfg.ConfigOpts) -> Login | None:
         group = conf[GROUP]
         verify = False if group.insecure else group.cafile or True
         certificate = (group.certfile, group.keyfile) if group.certfile and group.keyfile else None
-        return _Session(auth, session.Session(verify=verify, cert=certificate))
+        return auth, session.Session(verify=verify, cert=certificate)
     except exceptions.ClientException as error:
         raise exception.ConfigurationError(f"[{GROUP}]: {error}") from error
 
