@@ -28,6 +28,7 @@ _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _FLAG: Schema = {"type": "boolean"}
 _OPTIONAL: Schema = {"type": ["string", "null"]}
+_PROJECT: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
 _DATA: Schema = {}
 """Bytes: OpenAPI 3.1 says so by saying nothing."""
 _OCTETS = "application/octet-stream"
@@ -45,9 +46,11 @@ _ERRORS = {
     413: "A quota or limit is exceeded.",
     415: "Another type of content is expected, or the data was found dangerous.",
     416: "Nothing lies in that range.",
+    431: "A header is too long.",
+    500: "The place for the data failed.",
     503: "A part of the service does not answer at the moment; see Retry-After.",
 }
-_EVERYWHERE = (400, 401, 403, 404, 503)
+_EVERYWHERE = (400, 401, 403, 404, 431, 503)
 
 
 @dataclass(frozen=True)
@@ -193,17 +196,20 @@ def _components(schemas: Schemas) -> Schema:
     attributes = {name: _plain(entry) for name, entry in image["properties"].items()}
     given = {name: entry for name, entry in attributes.items() if name == "id" or name not in READ_ONLY}
     del given["locations"]
-    shown = [name for name in attributes if name in _ALWAYS_SHOWN]
+    # Null that v1 gave to a property of the operator's stays null (v2-images.md §4).
+    shown = attributes | {name: {"anyOf": [attributes[name], {"type": "null"}]} for name in schemas.typed}
+    always = [name for name in attributes if name in _ALWAYS_SHOWN]
     links = {"first": _TEXT, "schema": _TEXT}
+    keyword = _object({"type": {"type": ["string", "array"]}, "description": _TEXT, "readOnly": _FLAG}, [])
     return {
-        "Image": _object(attributes, shown, additionalProperties=_OPTIONAL),
+        "Image": _object(shown, always, additionalProperties=_OPTIONAL),
         "NewImage": _object(given, image.get("required", []), additionalProperties=_TEXT),
         "Images": _object(
             {"images": {"type": "array", "items": _ref("Image")}, **links, "next": _TEXT}, ["images", *links]
         ),
         "Member": _object({name: _plain(entry) for name, entry in documents["member"]["properties"].items()}),
         "Members": _object({"members": {"type": "array", "items": _ref("Member")}, "schema": _TEXT}),
-        "Schema": _object({"name": _TEXT, "properties": {"type": "object", "minProperties": 1}}),
+        "Schema": _object({"name": _TEXT, "properties": {"type": "object", "additionalProperties": keyword}}),
         "ImageV1": _image_v1(),
     }
 
@@ -240,9 +246,11 @@ def _image_v1() -> Schema:
 
 def _v1() -> dict[tuple[str, str], _Operation]:
     image = (_JSON, _object({"image": _ref("ImageV1")}))
-    summary = _object({name: {} for name in ("id", "name", "size", "disk_format", "container_format", "checksum")})
+    known = _image_v1()["properties"]
+    short = ("id", "name", "size", "disk_format", "container_format", "checksum")
+    summary = _object({name: known[name] for name in short})
     summaries = (_JSON, _object({"images": {"type": "array", "items": summary}}))
-    members = _object({"member_id": _TEXT, "can_share": _FLAG}, ["member_id"])
+    members = _object({"member_id": _PROJECT, "can_share": _FLAG}, ["member_id"])
     shared = _object({"image_id": _TEXT, "can_share": _FLAG})
     empty = ("text/html", _TEXT)
     filters: Schema = {
@@ -251,11 +259,12 @@ def _v1() -> dict[tuple[str, str], _Operation]:
         "marker": _UUID, "limit": _COUNT, "sort_key": {"type": "string", "enum": list(SORT_KEYS)},
         "sort_dir": {"type": "string", "enum": ["asc", "desc"]},
     }  # fmt: skip
-    meta = {
-        f"x-image-meta-{name}": _TEXT
-        for name in ("name", "disk_format", "container_format", "is_public", "min_disk", "min_ram", "protected")
-    }
-    writes = (405, 409, 410, 412, 413)
+    attributes = {
+        "name": _TEXT, "disk_format": _TEXT, "container_format": _TEXT, "is_public": _FLAG, "min_disk": _COUNT,
+        "min_ram": _COUNT, "protected": _FLAG,
+    }  # fmt: skip
+    meta = {f"x-image-meta-{name}": schema for name, schema in attributes.items()}
+    writes = (405, 409, 410, 412, 413, 500)
     return {
         ("/", "GET"): _Operation("List images", {200: summaries}, query=filters),
         ("/images", "GET"): _Operation("List images", {200: summaries}, (405,), query=filters),
@@ -338,7 +347,7 @@ def _v2() -> dict[tuple[str, str], _Operation]:
         ),
         ("/images/{image_id}", "GET"): _Operation("Show an image", {200: image}, (405,)),
         ("/images/{image_id}", "PATCH"): _Operation(
-            "Change an image", {200: image}, (405, 409, 412, 413, 415),
+            "Change an image", {200: image}, (405, 409, 412, 413, 415, 500),
             {kind: {"type": "array", "items": item} for kind, item in changes.items()}, headers=if_match,
         ),
         ("/images/{image_id}", "DELETE"): _Operation("Delete an image", {204: None}, (405, 409, 412), headers=if_match),
@@ -347,7 +356,7 @@ def _v2() -> dict[tuple[str, str], _Operation]:
             headers={"Range": _TEXT},
         ),
         ("/images/{image_id}/file", "PUT"): _Operation(
-            "Upload the data of an image", {204: None}, (405, 409, 410, 413, 415), {_OCTETS: _DATA}
+            "Upload the data of an image", {204: None}, (405, 409, 410, 413, 415, 500), {_OCTETS: _DATA}
         ),
         ("/images/{image_id}/actions/deactivate", "POST"): _Operation(
             "Give out the data to administrators only", {204: None}, (405, 409)
@@ -362,7 +371,7 @@ def _v2() -> dict[tuple[str, str], _Operation]:
             "List who an image is shared with", {200: (_JSON, _ref("Members"))}, (405,)
         ),
         ("/images/{image_id}/members", "POST"): _Operation(
-            "Share an image with a project", {200: member}, (405, 409, 413), {_JSON: _object({"member": _TEXT})}
+            "Share an image with a project", {200: member}, (405, 409, 413), {_JSON: _object({"member": _PROJECT})}
         ),
         ("/images/{image_id}/members/{member}", "GET"): _Operation("Show a membership", {200: member}, (405,)),
         ("/images/{image_id}/members/{member}", "PUT"): _Operation(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tests.bench.dialects import V2
 from tests.bench.services import Service, Unavailable, running
-from tests.functional.conftest import free_port, write_config
+from tests.functional.conftest import write_config
+from tests.services.ports import free_port
 
 REQUIREMENTS = ["glance==33.*", "uwsgi", "PyMySQL"]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glance-bench" / "peer"

@@ -16,8 +16,9 @@ import pytest
 
 from tests.bench.dialects import V1, ImagesApi
 from tests.bench.wire import Connection
-from tests.functional.conftest import Deployment, free_port
+from tests.functional.conftest import Deployment
 from tests.services import databases
+from tests.services.ports import free_port
 
 START_SECONDS = 60
 STOP_SECONDS = 20

@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,19 +20,15 @@ from typing import Any
 import pytest
 import requests
 
+from tests.functional.openapi_check import Contract
+from tests.services.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 _PR_CAPBSET_DROP = 24
 _CAP_DAC_OVERRIDE = 1
 _CAP_DAC_READ_SEARCH = 2
 _LIBC = ctypes.CDLL(None)
-
-
-def free_port() -> int:
-    """A TCP port that nothing listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _heed_permissions() -> None:
@@ -113,6 +108,7 @@ class Deployment:
         self.endpoint = f"http://127.0.0.1:{self.api_port}"
         self.url = f"{self.endpoint}/v1"
         self.registry_url = f"http://127.0.0.1:{self.registry_port}"
+        self.contract = Contract(self.endpoint)
         self.connection = connection or f"sqlite:///{directory}/glance.sqlite"
         common = {"bind_host": "127.0.0.1", "workers": 1, "paste_deploy": {"flavor": flavor} if flavor else {}}
         self.api_settings = {
@@ -162,9 +158,11 @@ class Deployment:
         self.registry.stop()
 
     def request(self, method: str, path: str, **kwargs: Any) -> requests.Response:
-        """Send a request to the v1 API; ``path`` goes after ``/v1``."""
+        """Send a request to the v1 API; ``path`` goes after ``/v1``.  The answer is one that /openapi.json promises."""
         kwargs.setdefault("timeout", 60)
-        return requests.request(method, self.url + path, **kwargs)
+        answer = requests.request(method, self.url + path, **kwargs)
+        self.contract.check(answer)
+        return answer
 
     def registry_request(self, method: str, path: str, **kwargs: Any) -> requests.Response:
         """Send a request to the registry."""

@@ -18,7 +18,8 @@ import sqlalchemy
 from tests.functional.conftest import identity
 from tests.functional.v1.conftest import ADMIN, listed, status_of, wait_for_status, wait_until
 from tests.functional.v1.raw import Conversation
-from tests.services.databases import DatabaseServer, _directory, _free_port, _prepare, _program, _running
+from tests.services.databases import DatabaseServer, _directory, _prepare, _program, _running
+from tests.services.ports import free_port
 
 DATA = b"data of the image\n" * 1000
 BIG = os.urandom(1 << 20) * 16
@@ -65,7 +66,7 @@ class Server:
 def _mariadb():
     pytest.importorskip("pymysql")
     daemon, install = _program("mariadbd", "/usr/sbin"), _program("mariadb-install-db")
-    port, as_root = _free_port(), ["--user=root"] if os.geteuid() == 0 else []
+    port, as_root = free_port(), ["--user=root"] if os.geteuid() == 0 else []
     with _directory() as directory:
         common = ["--no-defaults", f"--datadir={directory}/data", *as_root]
         _prepare([install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"], directory)
@@ -92,7 +93,7 @@ def _mariadb():
 def _postgresql():
     pytest.importorskip("psycopg2")
     daemon = _program("postgres", "/usr/lib/postgresql/*/bin")
-    port = _free_port()
+    port = free_port()
     owner = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
     with _directory(**owner) as directory:
         initdb = os.path.join(os.path.dirname(daemon), "initdb")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from tests.functional.conftest import Deployment, write_config
 from tests.functional.test_openstack_clients import CACHE
@@ -366,39 +365,3 @@ for url in (ARGUMENTS["endpoint"], ARGUMENTS["endpoint"] + "/", ARGUMENTS["endpo
 def test_endpoint_of_the_catalog(nova, noauth):
     """No address is configured: it is discovered from what the catalog has, with and without a version."""
     nova(noauth, CATALOG, catalog=True)
-
-
-COPY = """
-user = caller()
-image = API.create(user, {"name": "copied", **FORMATS}, data=io.BytesIO(b"data"))
-refused(exception.ImageNotFound, API.copy_image_to_store, user, str(uuid.uuid4()), "second")
-same(API.copy_image_to_store(caller(user.project_id, "admin"), image["id"], "second"), None)
-deadline = time.monotonic() + 30
-while "second" not in API.get(user, image["id"])["stores"].split(","):
-    assert time.monotonic() < deadline
-    time.sleep(0.1)
-refused(exception.ImageBadRequest, API.copy_image_to_store, caller(user.project_id, "admin"), image["id"], "second")
-queued = API.create(user, {"name": "queued", **FORMATS})
-refused(exception.ImageImportImpossible, API.copy_image_to_store, caller(user.project_id, "admin"), queued["id"],
-        "second")
-"""
-
-
-def test_copy_to_a_store(nova, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("stores")
-    api = {
-        "enabled_backends": "first:file, second:file",
-        "glance_store": {"default_backend": "first"},
-        "first": {"filesystem_store_datadir": directory / "first"},
-        "second": {"filesystem_store_datadir": directory / "second"},
-        "node_staging_uri": f"file://{directory}/staging/",
-    }
-    deployment = Deployment(directory, api=api, flavor="trusted-auth")
-    try:
-        deployment.start()
-        announced = {version["id"] for version in requests.get(deployment.endpoint, timeout=60).json()["versions"]}
-        if "v2.11" not in announced:
-            pytest.skip("copying between stores is not announced")
-        nova(deployment, COPY)
-    finally:
-        deployment.stop()

@@ -12,8 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 
-from tests.functional.conftest import free_port, identity
+from tests.functional.conftest import identity
 from tests.services import key_manager
+from tests.services.ports import free_port
 
 DATA = b"the data of an image" * 1000
 LARGE = bytes(range(256)) * (20 * 4096)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.conftest import ROOT, _heed_permissions, free_port, write_config
+from tests.functional.conftest import ROOT, _heed_permissions, write_config
+from tests.services.ports import free_port
 
 PROGRAMS = ("api", "registry", "manage")
 DAEMONS = ("api", "registry")

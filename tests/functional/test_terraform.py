@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from tests.functional.conftest import Deployment, identity
-from tests.functional.v1.source import Source, content
+from tests.functional.v1.source import Source
 
 DATA = bytes(range(256)) * 1000
 PATCH = "application/openstack-images-v2.1-json-patch"
@@ -250,21 +250,6 @@ def test_upload_refused(terraform):
     answer = terraform.send("GET", f"images/{image_id}/file", (200,))
     assert answer.content == b"data"
     terraform.delete(image_id)
-
-
-def test_web_download(deploy, source):
-    api = {"import_filtering_opts": {"allowed_hosts": "127.0.0.1", "allowed_ports": str(source.port)}}
-    terraform = Gophercloud(deploy(api=api, flavor="trusted-auth"))
-    image = terraform.create(name="web", container_format="bare", disk_format="raw", protected=False)
-    if "web-download" not in image["import_methods"]:
-        pytest.skip("import is not announced")
-    method = {"name": "web-download", "uri": f"{source.url}/size/1234"}
-    terraform.send("POST", f"images/{image['id']}/import", (202,), json={"method": method})
-    found = terraform.wait_active(image["id"])
-    assert (found["size"], found["checksum"]) == (
-        1234, hashlib.md5(content(1234), usedforsecurity=False).hexdigest()
-    )  # fmt: skip
-    terraform.delete(image["id"])
 
 
 # --- data sources ----------------------------------------------------------------

@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from tests.services.databases import START_SECONDS, _free_port, _prepare, _program, _running
+from tests.services.databases import START_SECONDS, _prepare, _program, _running
+from tests.services.ports import free_port
 
 _CONF = """\
 [global]
@@ -105,14 +106,14 @@ class Ceph:
         self._finally = finally_
         self._daemons: contextlib.ExitStack | None = None
         self._gateway: Gateway | None = None
-        self._gateway_port = _free_port()
+        self._gateway_port = free_port()
         self._fsid = str(uuid.uuid4())
 
     def create(self) -> None:
         """Make the files, start the daemons, create the pool and the users."""
         for name in ("mon", "osd", "run", "logs", "rgw"):
             (self.directory / name).mkdir()
-        port, old_port = _free_port(), _free_port()
+        port, old_port = free_port(), free_port()
         values = {"fsid": self._fsid, "port": port, "old_port": old_port, "gateway_port": self._gateway_port}
         Path(self.conf).write_text(_CONF.format(directory=self.directory, **values))
         self._create_monitor(f"[v2:127.0.0.1:{port},v1:127.0.0.1:{old_port}]")

@@ -15,7 +15,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+
+from tests.services.ports import free_port
 
 START_SECONDS = 120
 STOP_SECONDS = 30
@@ -79,12 +80,6 @@ def _program(name: str, *places: str) -> str:
     return path
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @contextlib.contextmanager
 def _directory(**owner) -> Iterator[Path]:
     # Not pytest's tmp_path: a server that runs as another user could not reach it, and socket paths must be short.
@@ -137,7 +132,7 @@ def mariadb_server() -> Iterator[DatabaseServer]:
     pytest.importorskip("pymysql")
     daemon = _program("mariadbd", "/usr/sbin")
     install = _program("mariadb-install-db")
-    port = _free_port()
+    port = free_port()
     as_root = ["--user=root"] if os.geteuid() == 0 else []
     with _directory() as directory:
         data = f"--datadir={directory}/data"
@@ -172,7 +167,7 @@ def postgresql_server() -> Iterator[DatabaseServer]:
     pytest.importorskip("psycopg2")
     daemon = _program("postgres", "/usr/lib/postgresql/*/bin")
     initdb = os.path.join(os.path.dirname(daemon), "initdb")
-    port = _free_port()
+    port = free_port()
     owner = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
     with _directory(**owner) as directory:
         data = f"{directory}/data"

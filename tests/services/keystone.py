@@ -26,7 +26,8 @@ from typing import Any
 
 import pytest
 
-from tests.services.databases import START_SECONDS, _directory, _free_port, _prepare, _running
+from tests.services.databases import START_SECONDS, _directory, _prepare, _running
+from tests.services.ports import free_port
 
 _REQUIREMENTS = [
     "keystone==30.0.0",
@@ -146,7 +147,7 @@ class Keystone:
     def __init__(self, directory: Path, environment: Path, lifetime: int = 3600) -> None:
         self.directory = directory
         self.environment = environment
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/v3"
         shutil.copytree(_template(environment), directory, dirs_exist_ok=True)
         (directory / "keystone.conf").write_text(_CONF.format(directory=directory, lifetime=lifetime))

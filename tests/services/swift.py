@@ -20,8 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.databases import START_SECONDS, _directory, _free_port, _prepare, _program, _running
+from tests.services.databases import START_SECONDS, _directory, _prepare, _program, _running
 from tests.services.keystone import Keystone, openstack_environment
+from tests.services.ports import free_port
 
 _PIPELINE = (
     "catch_errors gatekeeper healthcheck proxy-logging cache listing_formats bulk {auth} copy "
@@ -84,7 +85,7 @@ class Swift:
         self._programs = programs
         self._finally = finally_
         self._proxy: contextlib.ExitStack | None = None
-        self._ports = {name: _free_port() for name in (*_STORAGE, "memcached", "proxy")}
+        self._ports = {name: free_port() for name in (*_STORAGE, "memcached", "proxy")}
         self.url = f"http://127.0.0.1:{self._ports['proxy']}"
         self.s3_url = self.url
         self.auth_v1_url = f"{self.url}/auth/v1.0"

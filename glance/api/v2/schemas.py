@@ -150,7 +150,7 @@ _LOCATION: Schema = {
     "type": "object",
     "properties": {
         "url": {"type": "string", "minLength": 1, "maxLength": 255},
-        "metadata": {"type": "object"},
+        "metadata": {"type": "object", "additionalProperties": {}},
         "validation_data": _VALIDATION_DATA,
     },
     "required": ["url", "metadata"],

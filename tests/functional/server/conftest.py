@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.services.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 30
 
@@ -32,12 +34,6 @@ def wait_until(condition, what):
             pytest.fail(f"did not happen: {what}")
         time.sleep(0.02)
     return value
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Answer:

@@ -9,7 +9,9 @@ import time
 
 import pytest
 
-from .conftest import Raw, free_port, wait_until
+from tests.services.ports import free_port
+
+from .conftest import Raw, wait_until
 
 
 class Load:

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.functional.conftest import free_port
 from tests.functional.v1.conftest import ADMIN, QUOTA, SIZE_CAP, set_status, status_of, wait_for_status, wait_until
 from tests.functional.v1.raw import Conversation
 from tests.functional.v1.source import content
+from tests.services.ports import free_port
 
 LOCATION = "x-image-meta-location"
 COPY = "x-glance-api-copy-from"

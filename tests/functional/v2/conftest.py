@@ -63,11 +63,13 @@ class Caller:
         return self.with_roles("member", f"without_{rule}")
 
     def send(self, method: str, path: str, headers: dict[str, str] | None = None, **more: Any) -> requests.Response:
-        """Send a request; ``path`` goes after ``/v2``."""
+        """Send a request; ``path`` goes after ``/v2``.  The answer is one that /openapi.json promises."""
         url = f"{self.deployment.endpoint}/v2{path}"
-        return requests.request(
+        answer = requests.request(
             method, url, headers={**self.headers, **(headers or {})}, timeout=60, allow_redirects=False, **more
         )
+        self.deployment.contract.check(answer)
+        return answer
 
     def post(self, body: Any) -> requests.Response:
         return self.send("POST", "/images", json=body)
