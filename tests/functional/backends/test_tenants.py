@@ -45,7 +45,7 @@ def people(keystone, swift_keystone):
         }  # fmt: skip
         return Person(project, token, f"{swift_keystone.url}/v1/AUTH_{project}", headers)
 
-    return {"owner": person("owner", "swiftoperator"), "friend": person("friend", "member")}
+    return {"owner": person("tenant-owner", "swiftoperator"), "friend": person("tenant-friend", "member")}
 
 
 @pytest.fixture(scope="module")
