@@ -88,7 +88,7 @@ def test_filter(trusted, shelf, query, found):
         ("changes-since", "yesterday"), ("changes-since", ""), ("changes-since", "2012-13-01T00:00:00"),
         ("changes-since", "9" * 300), ("changes-since", "0001-01-01T00:00:00+14:00"),
         ("limit", "-1"), ("limit", "x"), ("limit", ""), ("limit", "1.0"), ("limit", "9" * 30),
-        ("marker", "x"), ("marker", ""), ("marker", str(uuid.uuid4())),
+        ("marker", "x"), ("marker", ""), ("marker", "1f0d9c5e-6c4b-4d0e-9b43-0a5f2c7d8e91"),
         ("sort_key", "owner"), ("sort_key", ""), ("sort_key", "min_disk"), ("sort_key", "name,id"),
         ("sort_dir", "up"), ("sort_dir", ""), ("sort_dir", "ASC"),
     ],

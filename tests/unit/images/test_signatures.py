@@ -5,7 +5,6 @@ import logging
 import subprocess
 import sys
 import textwrap
-import uuid
 
 import pytest
 from cryptography import x509
@@ -128,7 +127,7 @@ def test_old_names_are_no_signature(verifier, signed):
         (signatures.SIGNATURE, "!!!!", "base64"),
         (signatures.SIGNATURE, "abc", "base64"),
         (signatures.SIGNATURE, "é", "base64"),
-        (signatures.CERTIFICATE, str(uuid.uuid4()), "cannot be read"),
+        (signatures.CERTIFICATE, "1f0d9c5e-6c4b-4d0e-9b43-0a5f2c7d8e91", "cannot be read"),
         (signatures.CERTIFICATE, "", "UUID"),
         (signatures.CERTIFICATE, None, "UUID"),
         (signatures.CERTIFICATE, "../../../../v1/secrets/other-secret-here", "UUID"),

@@ -38,6 +38,9 @@ def place(directory, name, age=2 * HOUR, size=3):
     return path
 
 
+SOME_ID = "1f0d9c5e-6c4b-4d0e-9b43-0a5f2c7d8e91"
+
+
 def new_id():
     return str(uuid.uuid4())
 
@@ -69,7 +72,7 @@ def test_delete(check, images):
 
 
 @pytest.mark.parametrize(
-    "name", ["4", "README", "lost+found", "x.part", f"{uuid.uuid4()}.bak", f"{uuid.uuid4()}.part", f".{uuid.uuid4()}"]
+    "name", ["4", "README", "lost+found", "x.part", f"{SOME_ID}.bak", f"{SOME_ID}.part", f".{SOME_ID}"]
 )
 def test_what_is_not_named_like_an_image_is_left_alone(check, images, name):
     place(images, name)
