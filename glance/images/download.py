@@ -1,8 +1,9 @@
 """Handing out the data of an image (spec v1-api.md §5.4, v2-images.md §7)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from glance import metrics
 from glance.common import exception
 from glance.context import RequestContext, admin_context
 from glance.images import lifecycle, notifications
@@ -118,20 +119,29 @@ def _note_store(service: Service, image: Image, location: Location, store: str) 
         LOG.info("The store of a location of image %s is not noted yet: %s", image.id, error)
 
 
-def sent(
+def sending(
     service: Service,
     context: RequestContext,
     image: Image,
-    bytes_sent: int,
+    reader: Reader,
     destination_ip: str | None,
     expected: int | None = None,
-) -> None:
-    """Say that a response body has ended, or was broken off (notifications.md §5).
+) -> Callable[[int], None]:
+    """Say that a response body begins.
+
+    Return what must be called, once, with the bytes sent when it has ended or was broken
+    off; that sends the notification (notifications.md §5).
 
     :param expected: bytes of the body, None: of the whole image
     """
-    payload = notifications.send_payload(context, image, bytes_sent, destination_ip)
-    if bytes_sent == (image.size if expected is None else expected):
-        service.notifier.info("image.send", payload)
-    else:
-        service.notifier.error("image.send", payload)
+    count = metrics.download(reader.store)
+
+    def ended(sent: int) -> None:
+        count(sent)
+        payload = notifications.send_payload(context, image, sent, destination_ip)
+        if sent == (image.size if expected is None else expected):
+            service.notifier.info("image.send", payload)
+        else:
+            service.notifier.error("image.send", payload)
+
+    return ended

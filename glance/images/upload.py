@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from glance import metrics
 from glance.common import exception
 from glance.context import RequestContext, admin_context
 from glance.images import acls, notifications, quota, signatures
@@ -59,10 +60,11 @@ def store_image(
             limits = quota.UploadLimits(service, context, image, size)
             inspector = Inspector(service.conf, image.disk_format, image.container_format)
             verifier = signatures.verifier(service.conf, context, saving.properties)
-            written = transfer.store_data(
-                driver, image.id, source, size, limit=limits.stream, hash_algo=service.conf.hashing_algorithm,
-                observers=[watcher.feed for watcher in (inspector, verifier) if watcher],
-            )  # fmt: skip
+            with metrics.upload(driver.backend or driver.NAME) as progress:
+                written = transfer.store_data(
+                    driver, image.id, source, size, limit=limits.stream, hash_algo=service.conf.hashing_algorithm,
+                    on_progress=progress, observers=[watcher.feed for watcher in (inspector, verifier) if watcher],
+                )  # fmt: skip
             with _removing(service, context, driver, written, image.id):
                 if checksum is not None and checksum.lower() != written.checksum:
                     raise exception.Invalid(

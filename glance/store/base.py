@@ -74,10 +74,12 @@ class Reader:
     :ivar body: iterable of bytes, with ``close()`` if it holds resources; a
         ``glance.common.body.FileBody`` where the object is a local file
     :ivar length: bytes that ``body`` yields, None if the back end does not say
+    :ivar store: name of the store, which ``Place.open`` fills in; None: no store
     """
 
     body: Iterable[bytes]
     length: int | None
+    store: str | None = None
 
 
 class Driver:

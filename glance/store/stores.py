@@ -34,7 +34,9 @@ class Place:
 
     def open(self, offset: int = 0, length: int | None = None) -> Reader:
         """See ``Driver.open``."""
-        return _call(self._driver, self._driver.open, self._uri, offset, length)
+        reader = _call(self._driver, self._driver.open, self._uri, offset, length)
+        reader.store = self.store
+        return reader
 
     def delete(self) -> None:
         """See ``Driver.delete``."""

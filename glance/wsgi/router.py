@@ -8,7 +8,7 @@ method.  A handler takes the request and the variables of the path and returns a
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import routes
 import webob
@@ -65,11 +65,16 @@ class Route:
 class Router:
     """WSGI application over a route table.
 
-    An unknown path is 404, with a method nobody knows 501 (v1-api.md §2).
+    An unknown path is 404, with a method nobody knows 501 (v1-api.md §2).  The pattern of a
+    known one is put into ``environ["glance.route"]``, for whoever counts requests.
 
     :param method_not_allowed: False: a path that is known, but not with this method, is
         unknown too, unless its route says what is allowed (the registry)
     """
+
+    PREFIX: ClassVar[str] = ""
+    """What stands before the paths of the table, for ``environ["glance.route"]``.  Not SCRIPT_NAME, which a
+    client may have a say in."""
 
     def __init__(self, table: Iterable[Route], method_not_allowed: bool = True) -> None:
         self._mapper = routes.Mapper(register=False)
@@ -107,6 +112,7 @@ class Router:
             raise self._unknown(request.method)
         variables = match[0]
         route = self._table[int(variables.pop("controller"))]
+        request.environ["glance.route"] = self.PREFIX + route.path
         try:
             handler = route.handler(request.method)
         except webob.exc.HTTPMethodNotAllowed:

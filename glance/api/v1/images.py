@@ -58,7 +58,7 @@ class Images:
         if image.checksum and image.checksum in request.if_none_match:
             return _not_modified(response)
         request.environ.setdefault("glance.on_finish", []).append(
-            lambda sent: download.sent(self._service, request.context, image, sent, request.environ.get("REMOTE_ADDR"))
+            download.sending(self._service, request.context, image, reader, request.environ.get("REMOTE_ADDR"))
         )
         return response
 

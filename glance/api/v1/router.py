@@ -35,6 +35,8 @@ def routes(service: Service) -> list[Route]:
 class API(Router):
     """The v1 application."""
 
+    PREFIX = "/v1"
+
     def __init__(self, service: Service) -> None:
         self._service = service
         super().__init__(routes(service))

@@ -44,7 +44,7 @@ class Data:
             response.headers["Content-Range"] = f"bytes {offset}-{offset + part[1] - 1}/{image.size}"
         response.headers["Accept-Ranges"] = "bytes"
         request.environ.setdefault("glance.on_finish", []).append(
-            lambda sent: download.sent(service, context, image, sent, request.environ.get("REMOTE_ADDR"), length)
+            download.sending(service, context, image, reader, request.environ.get("REMOTE_ADDR"), length)
         )
         return response
 

@@ -59,6 +59,8 @@ def routes(service: Service, schemas: Schemas) -> list[Route]:
 class API(Router):
     """The v2 application."""
 
+    PREFIX = "/v2"
+
     def __init__(self, service: Service) -> None:
         self._service = service
         super().__init__(routes(service, Schemas(service.conf)))

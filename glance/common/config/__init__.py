@@ -17,7 +17,7 @@ After SIGHUP: ``config.reload(); log.setup(config.CONF)``.
 
 Where to find what: one module per subject lists the options (``server``, ``api``,
 ``registry_client``, ``auth``, ``database``, ``store``, ``cache``, ``notification``,
-``libraries``, ``log``); ``programs`` says which program has which; ``files`` finds the
+``metrics``, ``libraries``, ``log``); ``programs`` says which program has which; ``files`` finds the
 files; ``checking`` reports what is wrong in them; ``sample`` writes ``etc/*.conf``.
 """
 

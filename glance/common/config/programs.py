@@ -14,6 +14,7 @@ from glance.common.config import (
     fetch,
     libraries,
     log,
+    metrics,
     notification,
     registry_client,
     server,
@@ -52,7 +53,7 @@ PORTS = {"A": 9292, "R": 9191}
 """The default of bind_port."""
 
 # The order of the sample files.
-_SUBJECTS = (server, api, registry_client, auth, database, store, fetch, cache, notification, aliases)
+_SUBJECTS = (server, api, registry_client, auth, database, store, fetch, cache, notification, metrics, aliases)
 
 
 def subjects(letter: str) -> dict[str, list[Section]]:

@@ -8,18 +8,19 @@ import pytest
 
 ETC = Path(__file__).parents[3] / "etc"
 
+_API = "cors healthcheck metrics http_proxy_to_wsgi versionnegotiation osprofiler"
 PIPELINES = {
     "glance-api": {
-        "": "cors healthcheck http_proxy_to_wsgi versionnegotiation osprofiler unauthenticated-context rootapp",
-        "-keystone": "cors healthcheck http_proxy_to_wsgi versionnegotiation osprofiler authtoken context rootapp",
-        "-tokens": "cors healthcheck http_proxy_to_wsgi versionnegotiation osprofiler tokens context rootapp",
-        "-trusted-auth": "cors healthcheck http_proxy_to_wsgi versionnegotiation osprofiler context rootapp",
+        "": f"{_API} unauthenticated-context rootapp",
+        "-keystone": f"{_API} authtoken context rootapp",
+        "-tokens": f"{_API} tokens context rootapp",
+        "-trusted-auth": f"{_API} context rootapp",
     },
     "glance-registry": {
-        "": "healthcheck osprofiler unauthenticated-context registryapp",
-        "-keystone": "healthcheck osprofiler authtoken context registryapp",
-        "-tokens": "healthcheck osprofiler tokens context registryapp",
-        "-trusted-auth": "healthcheck osprofiler context registryapp",
+        "": "healthcheck metrics osprofiler unauthenticated-context registryapp",
+        "-keystone": "healthcheck metrics osprofiler authtoken context registryapp",
+        "-tokens": "healthcheck metrics osprofiler tokens context registryapp",
+        "-trusted-auth": "healthcheck metrics osprofiler context registryapp",
     },
 }
 
@@ -36,6 +37,8 @@ FACTORIES = {
     "filter:authtoken": "keystonemiddleware.auth_token:filter_factory",
     "filter:tokens": "glance.api.middleware.tokens:TokensFilter.factory",
     "filter:healthcheck": "glance.api.middleware.healthcheck:HealthcheckFilter.factory",
+    "filter:metrics": "glance.metrics:filter_factory",
+    "app:metrics": "glance.metrics:app_factory",
     "filter:osprofiler": "osprofiler.web:WsgiMiddleware.factory",
     "filter:cors": "oslo_middleware.cors:filter_factory",
     "filter:http_proxy_to_wsgi": "oslo_middleware:HTTPProxyToWSGI.factory",
