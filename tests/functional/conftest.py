@@ -108,7 +108,7 @@ class Deployment:
         self.endpoint = f"http://127.0.0.1:{self.api_port}"
         self.url = f"{self.endpoint}/v1"
         self.registry_url = f"http://127.0.0.1:{self.registry_port}"
-        self.contract = Contract(self.endpoint)
+        self.contract: Contract | None = Contract(self.endpoint)
         self.connection = connection or f"sqlite:///{directory}/glance.sqlite"
         common = {"bind_host": "127.0.0.1", "workers": 1, "paste_deploy": {"flavor": flavor} if flavor else {}}
         self.api_settings = {
@@ -161,7 +161,8 @@ class Deployment:
         """Send a request to the v1 API; ``path`` goes after ``/v1``.  The answer is one that /openapi.json promises."""
         kwargs.setdefault("timeout", 60)
         answer = requests.request(method, self.url + path, **kwargs)
-        self.contract.check(answer)
+        if self.contract:
+            self.contract.check(answer)
         return answer
 
     def registry_request(self, method: str, path: str, **kwargs: Any) -> requests.Response:

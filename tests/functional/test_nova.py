@@ -251,8 +251,8 @@ for image in (*mine, queued):
 """
 
 
-def test_list(nova, trusted):
-    nova(trusted, LIST)
+def test_list(nova, deploy):
+    nova(deploy(flavor="trusted-auth"), LIST)  # nobody else's public images
 
 
 OTHERS = """

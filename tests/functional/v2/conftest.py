@@ -206,7 +206,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         "notifier_strategy": "logging",
         "metadata_encryption_key": "a key of 16 byte",
         "oslo_policy": {"policy_file": directory / "policy.json"},
-        "import_filtering_opts": {"allowed_hosts": "127.0.0.1", "fetch_deadline": 2},
+        "import_filtering_opts": {"allowed_hosts": "127.0.0.1", "fetch_deadline": 5},
     }
     deployment = Deployment(directory, api=api, registry={"allow_anonymous_access": True}, flavor="trusted-auth")
     yield deployment.start()
