@@ -3,10 +3,12 @@
 ``python -m tests.probe.backends [--size-mib 1024] [swift s3 rbd]``: one worker; each image goes up with
 known and with unknown size, comes down whole and in part, and is deleted.  Then one transfer
 for each store crawls at 1 MiB/s while others ask for images.  Prints a table; exits 1 if something failed.
+The libraries move the same bytes alone, then hashing what they send with md5 and sha512 as the service does.
 """
 
 import argparse
 import contextlib
+import hashlib
 import os
 import shutil
 import statistics
@@ -16,6 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -71,40 +74,54 @@ class Sized(Source):
         return File()
 
 
+class Hashed(Sized):
+    """The same, hashed meanwhile as the service must: md5 and sha512, each in a thread."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        hashes = (hashlib.md5(usedforsecurity=False), hashlib.sha512())
+        with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+            pending: list[Any] = []
+            for block in super().__iter__():
+                pending += [first.submit(hashes[0].update, block), second.submit(hashes[1].update, block)]
+                while len(pending) > 8:
+                    pending.pop(0).result()
+                yield block
+
+
 # --- the libraries alone -------------------------------------------------------------
 
 
-def _swift_alone(backend: Any, size_mib: int) -> Iterator[Callable[[], int]]:
+def _swift_alone(backend: Any, source: Sized) -> Iterator[Callable[[], int]]:
     container = backend._container
     with backend._client() as client:
-        yield lambda: client.put_object(container, "x", Sized(size_mib).file(), size_mib * MIB, chunk_size=MIB) and 0
+        yield lambda: client.put_object(container, "x", source.file(), source.size, chunk_size=MIB) and 0
         yield lambda: sum(map(len, client.get_object(container, "x", resp_chunk_size=MIB)[1]))
         client.delete_object(container, "x")
 
 
-def _s3_alone(backend: Any, size_mib: int) -> Iterator[Callable[[], int]]:
+def _s3_alone(backend: Any, source: Sized) -> Iterator[Callable[[], int]]:
     client, place = backend._client, {"Bucket": backend._bucket, "Key": "x"}
-    yield lambda: client.upload_fileobj(Sized(size_mib).file(), *place.values()) or 0
+    yield lambda: client.upload_fileobj(source.file(), *place.values()) or 0
     yield lambda: sum(map(len, client.get_object(**place)["Body"].iter_chunks(MIB)))
     client.delete_object(**place)
 
 
-def _rbd_alone(backend: Any, size_mib: int) -> Iterator[Callable[[], int]]:
+def _rbd_alone(backend: Any, source: Sized) -> Iterator[Callable[[], int]]:
     import rbd
 
     with backend._pool() as pool:
 
         def up() -> int:
-            rbd.RBD().create(pool, "x", size_mib * MIB, old_format=False, features=rbd.RBD_FEATURE_LAYERING)
+            rbd.RBD().create(pool, "x", source.size, old_format=False, features=rbd.RBD_FEATURE_LAYERING)
             with rbd.Image(pool, "x") as image:
-                for number, block in enumerate(Source(size_mib)):
+                for number, block in enumerate(source):
                     image.write(block, number * MIB)
                 image.flush()
             return 0
 
         def down() -> int:
             with rbd.Image(pool, "x", read_only=True) as image:
-                return sum(len(image.read(number * MIB, MIB)) for number in range(size_mib))
+                return sum(len(image.read(number * MIB, MIB)) for number in range(source.size // MIB))
 
         yield up
         yield down
@@ -129,7 +146,7 @@ class Probe:
 
     def run(self) -> None:
         print(f"{self.size_mib} MiB, one worker; MB/s, peak RSS of the worker in MiB")
-        print(f"{'':6} {'':22} {'service':>9} {'library':>9} {'ratio':>6} {'RSS':>5}")
+        print(f"{'':6} {'':22} {'service':>9} {'library':>9} {'ratio':>6} {'hashing':>9} {'ratio':>6} {'RSS':>5}")
         for backend in self.backends:
             try:
                 self._transfers(backend)
@@ -140,20 +157,23 @@ class Probe:
         self._latency("uploads that crawl", lambda: self._crawling(self._crawl_up))
 
     def _transfers(self, backend: Backend) -> None:
-        alone = ALONE[backend.name](backend, self.size_mib)
+        alone = ALONE[backend.name](backend, Sized(self.size_mib))
         up, down = (self._rate(next(alone)) for _ in range(2))
+        next(alone, None)
+        alone = ALONE[backend.name](backend, Hashed(self.size_mib))
+        hashed, _ = self._rate(next(alone)), next(alone)
         next(alone, None)
         images = []
         for kind, source in (("up, size known", Sized), ("up, size unknown", Source)):
             image = self._create()
             data = source(self.size_mib)
             body = data if isinstance(data, Sized) else iter(data)
-            self._row(backend, kind, lambda image=image, body=body: self._upload(image, backend, body), up)
+            self._row(backend, kind, lambda image=image, body=body: self._upload(image, backend, body), up, hashed)
             images.append(image)
-        self._row(backend, "down", lambda: self._download(images[0]), down)
+        self._row(backend, "down", lambda: self._download(images[0]), down, down)
         quarter = self.size_mib * MIB // 4
         asked = {"Range": f"bytes={quarter}-{3 * quarter - 1}"}
-        self._row(backend, "down, middle half", lambda: self._download(images[1], asked), down, 0.5)
+        self._row(backend, "down, middle half", lambda: self._download(images[1], asked), down, down, 0.5)
         begun = time.monotonic()
         for image in images:
             self._expect(self._send("DELETE", f"/images/{image}"), 204)
@@ -161,12 +181,15 @@ class Probe:
         if left := [name for image in images for name in backend.names(image)]:
             self._fault(f"{backend.name}: {len(left)} objects are left")
 
-    def _row(self, backend: Backend, what: str, fn: Callable[[], int], alone: float, part: float = 1.0) -> None:
+    def _row(
+        self, backend: Backend, what: str, fn: Callable[[], int], alone: float, hashed: float, part: float = 1.0
+    ) -> None:
         worker = self._worker()
         Path(f"/proc/{worker}/clear_refs").write_text("5")  # forgets the peak so far
         rate = self._rate(fn, part)
         peak = _peak(worker)
-        print(f"{backend.name:6} {what:22} {rate:9.0f} {alone:9.0f} {rate / alone:6.2f} {peak:5.0f}", flush=True)
+        ratios = f"{alone:9.0f} {rate / alone:6.2f} {hashed:9.0f} {rate / hashed:6.2f}"
+        print(f"{backend.name:6} {what:22} {rate:9.0f} {ratios} {peak:5.0f}", flush=True)
         if self._worker() != worker:
             self._fault(f"{backend.name}: {what}: the worker died")
 
