@@ -155,6 +155,9 @@ class Probe:
         self._latency("nothing else", contextlib.nullcontext)
         self._latency("downloads that crawl", lambda: self._crawling(self._crawl_down))
         self._latency("uploads that crawl", lambda: self._crawling(self._crawl_up))
+        for backend in self.backends:
+            if isinstance(backend, RbdBackend):
+                self._latency("an rbd cluster that is down", lambda backend=backend: self._down(backend))
 
     def _transfers(self, backend: Backend) -> None:
         alone = ALONE[backend.name](backend, Sized(self.size_mib))
@@ -232,6 +235,28 @@ class Probe:
             stop.set()
             for thread in threads:
                 thread.join(120)
+
+    @contextlib.contextmanager
+    def _down(self, backend: RbdBackend) -> Iterator[None]:
+        """Eight clients ask again and again for an image in a cluster that does not answer."""
+        image, stop = self._create(), threading.Event()
+        self._upload(image, backend, Sized(4))
+
+        def ask() -> None:
+            while not stop.is_set():
+                self._send("GET", f"/images/{image}/file").close()
+
+        threads = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
+        backend.server.stop()
+        try:
+            for thread in threads:
+                thread.start()
+            yield
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(120)
+            backend.server.start()
 
     def _crawl_down(self, backend: Backend, begun: threading.Event, stop: threading.Event) -> None:
         image = self._create()
