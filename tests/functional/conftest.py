@@ -56,7 +56,7 @@ class Daemon:
         while True:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{self.module} did not start:\n{self.log.read_text()[-3000:]}")
-            with contextlib.suppress(requests.ConnectionError):
+            with contextlib.suppress(requests.ConnectionError, requests.Timeout):
                 requests.get(self.url, timeout=5)
                 return
             time.sleep(0.05)
