@@ -63,7 +63,8 @@ import sys
 port = int(sys.argv.pop())
 from keystone.server.wsgi import initialize_public_application
 import waitress
-waitress.serve(initialize_public_application(), host="127.0.0.1", port=port, threads=4)
+# One after the other: on SQLite, requests at the same time now and then answer 500, or do not see each other's roles.
+waitress.serve(initialize_public_application(), host="127.0.0.1", port=port, threads=1)
 """
 
 
