@@ -1,12 +1,14 @@
 """Building what the two APIs of a process work with."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from oslo_config import cfg
 
 from glance.api import versions
-from glance.common import exception
+from glance.common import exception, health
+from glance.common.offload import offload
 from glance.db.catalog import DataCatalog
 from glance.db.registry.rest import RestCatalog
 from glance.images import upload
@@ -48,10 +50,12 @@ def build(conf: cfg.ConfigOpts) -> dict[str, Service]:
             "use_user_token = False would make the registry take everyone for the service user; "
             "set send_identity_headers = True (and the registry's flavor to trusted-auth), or remove it"
         )
-    policy = Policy(conf)
+    policy, stores = Policy(conf), Stores(conf)
+    health.provide("stores", stores.checks())
+    health.provide("cache", {"cache directory": partial(_check_cache, conf)} if conf.image_cache_dir else {})
     shared = {
         "conf": conf,
-        "stores": Stores(conf),
+        "stores": stores,
         "policy": policy,
         "protections": Protections(conf, policy),
         "notifier": Notifier(conf),
@@ -66,6 +70,11 @@ def build(conf: cfg.ConfigOpts) -> dict[str, Service]:
     return built
 
 
+def _check_cache(conf: cfg.ConfigOpts) -> None:
+    if not offload(os.access, conf.image_cache_dir, os.R_OK | os.W_OK | os.X_OK):
+        raise OSError(f"{conf.image_cache_dir} cannot be read and written")
+
+
 def start(service: Service) -> None:
     """Start what runs beside the requests, once in each process."""
     service.transfers.start(partial(upload.settle, service))
@@ -73,6 +82,7 @@ def start(service: Service) -> None:
 
 def after_fork() -> None:
     """Start the services in a new worker, with connections of its own."""
+    health.after_fork()
     for service in _current.values():
         service.catalog.after_fork()
         start(service)

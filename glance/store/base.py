@@ -128,6 +128,12 @@ class Driver:
         """Return ``fn(*args)``, a call of this driver, made where it keeps nobody else waiting."""
         return offload(fn, *args) if self.BLOCKING else fn(*args)
 
+    def check(self) -> None:
+        """Ask the back end whether it is there, with the least that it costs.
+
+        :raises StoreUnavailable: new requests for images of this store would fail
+        """
+
     def describe(self) -> dict[str, Any]:
         """What administrators are shown of the store (v2-images.md §11, /info/stores/detail)."""
         return {}

@@ -124,6 +124,11 @@ class FileDriver(Driver):
 
     # --- reading and removing ------------------------------------------------
 
+    def check(self) -> None:
+        for datadir in self._datadirs:
+            if not os.access(datadir.path, os.R_OK | os.W_OK | os.X_OK):
+                raise exception.StoreUnavailable() from OSError(f"{datadir.path} cannot be read and written.")
+
     def describe(self) -> dict[str, Any]:
         return {
             "data_dir": ",".join(datadir.path for datadir in self._datadirs),

@@ -132,6 +132,10 @@ class RbdDriver(Driver):
 
     # --- reading and removing ------------------------------------------------
 
+    def check(self) -> None:
+        with self._cluster.pool(self._pool) as pool:
+            _exists(pool, "healthcheck")
+
     def describe(self) -> dict[str, Any]:
         return {"chunk_size": self._chunk // _MB, "pool": self._pool, "thin_provisioning": self._thin}
 

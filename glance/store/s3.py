@@ -156,6 +156,13 @@ class S3Driver(Driver):
         if options.s3_store_enable_proxy and not options.s3_store_proxy_host:
             raise exception.ConfigurationError("Set s3_store_proxy_host, or s3_store_enable_proxy to False.")
 
+    def check(self) -> None:
+        target = self._target("x")
+        # Missing: the first upload makes it.  Forbidden: to one who may only use its objects.
+        harmless = suppress(exception.ImageDataNotFound, exception.Forbidden)
+        with harmless, calling(f"looking for bucket {target.bucket}", exception.Forbidden):
+            target.client.head_bucket(Bucket=target.bucket)
+
     def describe(self) -> dict[str, Any]:
         names = ("s3_store_large_object_size", "s3_store_large_object_chunk_size", "s3_store_thread_pools")
         return {name: self._options[name] for name in names}

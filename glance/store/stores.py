@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from glance.common import exception
@@ -131,6 +132,11 @@ class Stores:
         if scheme in _NEVER_EXTERNAL or not fitting:
             raise exception.Invalid(f"External sources are not supported: the scheme '{scheme}' cannot be used.")
         fitting[0].check_location(uri)
+
+    def checks(self) -> dict[str, Callable[[], None]]:
+        """For each store that can be used what asks whether it is there; the call raises StoreUnavailable if not."""
+        usable = {name: driver for name, driver in self._drivers.items() if not driver.add_disabled}
+        return {name: partial(_call, driver, driver.check) for name, driver in usable.items()}
 
     def discard(self, image_id: str) -> None:
         """Remove from every store what an upload that died left behind; failures are logged."""

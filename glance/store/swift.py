@@ -87,6 +87,11 @@ class SwiftDriver(Driver):
             if url:
                 swift_location.split_url(url)
 
+    def check(self) -> None:
+        if not self._is_bound() and not self._multi_tenant:  # in accounts of others there is nothing to ask for
+            with swift_transfer.reading():
+                self._own_account().head(self._options.swift_store_container)
+
     def describe(self) -> dict[str, Any]:
         names = ("container", "large_object_size", "large_object_chunk_size")
         return {name: getattr(self._options, f"swift_store_{name}") for name in names}

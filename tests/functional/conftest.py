@@ -140,6 +140,14 @@ class Deployment:
         (self.directory / f"glance-{name}-paste.ini").write_text(paste)
         return Daemon(module, config, self.directory / f"{name}.log", url)
 
+    def health_checks(self, *backends: str) -> None:
+        """Let both daemons' ``/healthcheck`` ask these plug-ins; to be called before ``start``."""
+        for name in ("api", "registry"):
+            paste = self.directory / f"glance-{name}-paste.ini"
+            text = paste.read_text()
+            assert "backends = disable_by_file\n" in text
+            paste.write_text(text.replace("backends = disable_by_file\n", f"backends = {','.join(backends)}\n"))
+
     def start(self) -> "Deployment":
         self.manage("db", "sync")
         self.registry.start()
@@ -218,9 +226,11 @@ def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Start deployments that end with the module: ``deploy(api={...}, registry={...}, flavor="")``."""
     running: list[Deployment] = []
 
-    def start(**settings: Any) -> Deployment:
+    def start(health: tuple[str, ...] = (), **settings: Any) -> Deployment:
         deployment = Deployment(tmp_path_factory.mktemp("glance"), **settings)
         running.append(deployment)
+        if health:
+            deployment.health_checks(*health)
         return deployment.start()
 
     yield start

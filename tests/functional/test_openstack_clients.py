@@ -1,55 +1,25 @@
 """Today's clients, unmodified, from PyPI and in an environment of their own, against API v2."""
 
 import json
-import os
-import pty
-import re
-import subprocess
-import sys
-import venv
-from pathlib import Path
 
 import pytest
 
-PACKAGES = ("python-openstackclient==10.5.0", "python-glanceclient==4.13.0", "openstacksdk==4.22.0")
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "glance-classic-tests"
-DATA = bytes(range(256)) * 1000
+from tests.functional import clients
+from tests.functional.clients import DATA, cell
+
+CACHE = clients.CACHE
 PROJECT = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
-def programs() -> Path:
-    """The directory with the clients' programs."""
-    home = CACHE / f"openstackclients-py{sys.version_info.major}.{sys.version_info.minor}"
-    done = home / "installed"
-    if not done.exists() or done.read_text() != " ".join(PACKAGES):
-        venv.create(home, with_pip=True, clear=True)
-        subprocess.run([home / "bin" / "pip", "install", "-q", *PACKAGES], check=True)
-        done.write_text(" ".join(PACKAGES))
-    return home / "bin"
+def programs():
+    return clients.todays()
 
 
 @pytest.fixture
 def run(programs, tmp_path):
-    """Run a program of the environment at a terminal; gives its standard output."""
-
-    def run(program, *arguments):
-        terminal, line = pty.openpty()  # with anything else for standard input the client would upload it
-        try:
-            done = subprocess.run(
-                [programs / program, *map(str, arguments)],
-                stdin=line,
-                capture_output=True,
-                text=True,
-                env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "COLUMNS": "200"},
-            )
-        finally:
-            os.close(terminal)
-            os.close(line)
-        assert done.returncode == 0, f"{program} {arguments}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-    return run
+    """Run a program of the environment; gives its standard output."""
+    return lambda program, *arguments: clients.run(programs / program, *arguments, HOME=str(tmp_path))
 
 
 @pytest.fixture
@@ -69,13 +39,6 @@ def openstack(run, noauth):
 @pytest.fixture
 def glance(run, noauth):
     return lambda *arguments: run("glance", "--os-image-url", noauth.endpoint, "--os-auth-token", "x", *arguments)
-
-
-def cell(table, name):
-    """The value of a row of a two-column table."""
-    found = re.search(rf"^\| {re.escape(name)} +\| (.*?) +\|$", table, re.MULTILINE)
-    assert found, table
-    return found[1]
 
 
 def test_openstackclient(openstack, source, tmp_path):
@@ -128,7 +91,7 @@ def test_glanceclient(glance, source, tmp_path):
     created = glance("image-create", "--name", "gc", *formats, "--file", source, "--progress", "--property", "x=y")
     image_id = cell(created, "id")
     assert (cell(created, "status"), cell(created, "size"), cell(created, "x")) == ("active", str(len(DATA)), "y")
-    assert image_id in glance("image-list", "--sort", "name:asc", "--limit", "50")
+    assert image_id in glance("image-list", "--sort", "created_at:desc", "--limit", "50")
     glance("image-update", "--name", "gc-renamed", "--property", "k=v", "--remove-property", "x", image_id)
     shown = glance("image-show", image_id)
     assert (cell(shown, "name"), cell(shown, "k")) == ("gc-renamed", "v")

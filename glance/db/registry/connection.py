@@ -3,14 +3,14 @@
 import json
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from oslo_config import cfg
 
 from glance.client.http import HTTPClient
 from glance.client.wire import Response
-from glance.common import exception
+from glance.common import exception, health
 from glance.context import RequestContext
 from glance.db.registry import service_user
 
@@ -39,6 +39,17 @@ class Registry:
             insecure=conf.registry_client_insecure,
             timeout=conf.registry_client_timeout,
         )
+        self._trace: Callable[[], dict[str, str]] = dict
+        if "profiler" in conf:  # whoever has these options has loaded the library
+            from osprofiler import web
+
+            self._trace = web.get_trace_id_headers
+        health.provide("registry", {"registry": self.ping})
+
+    def ping(self) -> None:
+        """Ask the registry how it is.  :raises ServiceUnavailable: it is not there, or says it is not well"""
+        with meaning(), suppress(exception.NotFound, exception.NotAuthenticated, exception.NotAuthorized):
+            self._http.request("GET", "/healthcheck").read()  # any answer will do, of a registry of any year
 
     def request(
         self,
@@ -60,7 +71,7 @@ class Registry:
         :raises GlanceException: by status, or ``ClientConnectionError``; wrap the call in ``meaning``
         :raises ValueError: the answer is not JSON
         """
-        headers = (headers or {}) | self._identity(context)
+        headers = (headers or {}) | self._identity(context) | self._trace()
         data = None
         if body is not None:
             headers["Content-Type"] = "application/json"

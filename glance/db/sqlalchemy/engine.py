@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine
 
-from glance.common import exception
+from glance.common import exception, health
 from glance.common.offload import is_green, offload
 from glance.db.sqlalchemy import errors
 
@@ -45,13 +45,15 @@ _BEGIN = {"sqlite": "BEGIN IMMEDIATE"}
 class Database:
     """One database and its pool of connections; made lazily, safe for threads and green threads.
 
-    :param conf: object with the ``[database]`` options as ``conf.database.<name>``
+    :param conf: object with the ``[database]`` options as ``conf.database.<name>``, and perhaps with
+        ``conf.profiler.trace_sqlalchemy``
     :param patient: no limit on how long a statement may take (maintenance programs)
     :ivar common_filters: filters of lists that many images met, and until when that counts (``listing``)
     """
 
     def __init__(self, conf: Any, *, patient: bool = False) -> None:
         self._options = conf.database
+        self._traced = getattr(getattr(conf, "profiler", None), "trace_sqlalchemy", False)
         self._patient = patient
         self._lock = threading.Lock()
         self._engine: Engine | None = None
@@ -65,6 +67,8 @@ class Database:
             with self._lock:
                 if self._engine is None:
                     self._engine = _create(self._options, self._patient)
+                    if self._traced:
+                        _trace(self._engine)
         return self._engine
 
     def dispose(self, *, forked: bool = False) -> None:
@@ -95,6 +99,10 @@ class Database:
                 yield conn
         except exc.SQLAlchemyError as error:
             raise exception.ServiceUnavailable(f"The database failed: {errors.describe(error)}") from None
+
+    def ping(self) -> None:
+        """Ask the server for anything at all.  :raises ServiceUnavailable:"""
+        self.read(lambda conn: conn.exec_driver_sql("SELECT 1").scalar())
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Return ``work(connection)``; the connection stands in autocommit.
@@ -162,6 +170,7 @@ def configure(conf: Any) -> Database:
     if _database is not None:
         _database.dispose()
     _database = Database(conf)
+    health.provide("database", {"database": _database.ping})
     return _database
 
 
@@ -246,6 +255,13 @@ def _create(options: Any, patient: bool) -> Engine:
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", _test_idle)
     return engine
+
+
+def _trace(engine: Engine) -> None:
+    """Make each statement a step of the trace that its request leaves, if it leaves any."""
+    from osprofiler import sqlalchemy as tracing
+
+    tracing.add_tracing(sa, engine, "db")
 
 
 def _url(connection: str | None) -> URL:

@@ -240,7 +240,8 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 @pytest.fixture(scope="module")
 def deployment(backend: Backend, deploy: Any) -> Deployment:
     """A daemon without authentication that stores everything in the back end."""
-    return deploy(api={"glance_store": {"default_store": backend.name, "stores": backend.name, **backend.options}})
+    settings = {"glance_store": {"default_store": backend.name, "stores": backend.name, **backend.options}}
+    return deploy(api=settings, health=("stores",))
 
 
 @pytest.fixture(params=VERSIONS)

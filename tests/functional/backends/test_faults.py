@@ -5,6 +5,7 @@ import os
 import signal
 
 import pytest
+import requests
 import urllib3
 
 from tests.functional.backends.conftest import (
@@ -107,6 +108,17 @@ def test_a_back_end_that_is_down(backend, image):
     stored.delete()
     assert backend.names(stored.id) == []
     assert_settled(backend, image)
+
+
+def test_the_healthcheck_knows(backend, deployment):
+    def asked():
+        answer = requests.get(f"{deployment.endpoint}/healthcheck", timeout=60)
+        return answer.status_code, answer.text
+
+    assert asked() == (200, "OK")
+    with stopped(backend):
+        assert asked() == (UNAVAILABLE, f"UNAVAILABLE: {backend.name}")
+    wait_for(lambda: asked() == (200, "OK"))
 
 
 @pytest.mark.parametrize("version", VERSIONS)

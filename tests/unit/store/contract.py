@@ -89,6 +89,9 @@ class DriverContract:
         assert driver.NAME
         assert driver.SCHEMES
 
+    def test_a_back_end_that_is_there(self, driver):
+        driver.check()
+
     @pytest.mark.parametrize("size", [1, 1000, MIB, 2 * MIB + 17])
     def test_reads_what_was_placed(self, driver, place, size):
         data = os.urandom(size)
