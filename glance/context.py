@@ -65,6 +65,11 @@ class RequestContext(context.RequestContext):
         )  # fmt: skip
 
 
+def forget() -> None:
+    """Forget who asked: what is logged from now on belongs to no request."""
+    vars(context._request_store).pop("context", None)  # the library only ever replaces it
+
+
 def admin_context() -> RequestContext:
     """The service itself, when no request asks: sweeps, tools."""
     return RequestContext(is_admin=True, roles=["admin"], internal=True, overwrite=False)

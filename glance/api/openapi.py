@@ -352,8 +352,9 @@ def _v2() -> dict[tuple[str, str], _Operation]:
         ),
         ("/images/{image_id}", "DELETE"): _Operation("Delete an image", {204: None}, (405, 409, 412), headers=if_match),
         ("/images/{image_id}/file", "GET"): _Operation(
-            "Download an image, or a part of it", {200: (_OCTETS, _DATA), 204: None, 206: (_OCTETS, _DATA)}, (405, 416),
-            headers={"Range": _TEXT},
+            "Download an image, or a part of it",
+            {200: (_OCTETS, _DATA), 204: None, 206: (_OCTETS, _DATA), 304: None}, (405, 416),
+            headers={"Range": _TEXT, "If-Range": _TEXT, "If-None-Match": _TEXT},
         ),
         ("/images/{image_id}/file", "PUT"): _Operation(
             "Upload the data of an image", {204: None}, (405, 409, 410, 413, 415, 500), {_OCTETS: _DATA}

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,7 +39,7 @@ class Policy:
     """The rules in force, from the policy files and the defaults in code.
 
     :param conf: ``[oslo_policy]`` policy_file, policy_dirs, policy_default_rule,
-        enforce_new_defaults, and admin_role
+        enforce_new_defaults, enforce_scope, and admin_role
     :raises ConfigurationError: a file exists but cannot be used
     """
 
@@ -46,6 +47,7 @@ class Policy:
         self._conf = conf
         self._admin_role = conf.admin_role.strip().lower()
         self._modern_only = conf.oslo_policy.enforce_new_defaults
+        self._projects_only = self._modern_only and conf.oslo_policy.enforce_scope
         self._seen: tuple[Any, ...] = ()
         self._next_look = time.monotonic() + _LOOK_EVERY
         self._checks: dict[str, Check] = {}
@@ -84,7 +86,7 @@ class Policy:
         """
         self._refresh()
         check = self._checks.get(rule, self._otherwise)
-        if self._modern_only and context.system_scope:
+        if self._projects_only and context.system_scope:
             return False  # a token for the cloud as a whole is none for a project's images
         return check is _everyone or _evaluate(check, rule, target, context)
 
@@ -130,15 +132,17 @@ class Policy:
             signature = _signature(paths)
             if signature == self._seen:
                 return
-            self._seen = signature
+            before, self._seen = self._seen, signature
             if paths:
                 self._load(paths)
-                LOG.info("The policy files were read again")
+                _tell_once(signature, logging.INFO, "The policy files were read again")
             else:
                 # It may be on its way from an editor; the defaults could be laxer than it was.
-                LOG.warning("The policy file is gone: its rules stay in force until it is back or the service restarts")
+                text = "The policy file is gone: its rules stay in force until it is back or the service restarts"
+                _tell_once(before, logging.WARNING, text)
         except (OSError, ConfigurationError) as error:
-            LOG.error("The policy files cannot be read again, the former rules stay in force: %s", error)
+            text = f"The policy files cannot be read again, the former rules stay in force: {error}"
+            _tell_once(self._seen, logging.ERROR, text)
 
     def _load(self, paths: list[str]) -> None:
         rules: dict[str, Any] = {default.name: default.text(self._modern_only) for default in DEFAULTS}
@@ -151,6 +155,15 @@ class Policy:
 
 def _refusal(error: type[Forbidden], rule: str) -> Forbidden:
     return error(f"You are not authorized to complete {rule} action.")
+
+
+@lru_cache(maxsize=1)
+def _tell_once(files: tuple[Any, ...], level: int, text: str) -> None:
+    """Log what each Policy of the process, one per filter and service, finds out by itself.
+
+    :param files: their signature
+    """
+    LOG.log(level, "%s", text)
 
 
 def _evaluate(check: Check, rule: str, target: Mapping[str, Any], context: RequestContext) -> bool:
@@ -222,7 +235,7 @@ class _Compiler:
 
     def compile(self) -> dict[str, Check]:
         """:raises ConfigurationError: rules refer to each other in a circle"""
-        return {name: self._rule(name) for name in self._parsed}
+        return {name: self._reference(name) for name in self._parsed}
 
     def _rule(self, name: str) -> Check:
         if name not in self._parsed:

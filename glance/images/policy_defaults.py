@@ -7,7 +7,8 @@ enforce_new_defaults`` is set, whoever passes either of them passes.
 
 from typing import NamedTuple
 
-from oslo_policy import policy
+from oslo_config import cfg
+from oslo_policy import opts, policy
 
 ADMIN = "rule:context_is_admin"
 _OWN = "project_id:%(project_id)s"
@@ -136,6 +137,14 @@ def list_rules() -> list[policy.RuleDefault]:
         policy.RuleDefault(default.name, default.text(modern_only=False), description=_described(default))
         for default in DEFAULTS
     ]
+
+
+def enforcer() -> policy.Enforcer:
+    """The defaults and the files that ``cfg.CONF`` names, for the oslo.policy tools; the service has ``Policy``."""
+    opts.set_defaults(cfg.CONF, policy_file="policy.json", enforce_new_defaults=False)
+    found = policy.Enforcer(cfg.CONF)
+    found.register_defaults(list_rules())
+    return found
 
 
 def _described(default: Default) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import eventlet
 from eventlet import greenio, hubs
 
+from glance.context import forget
 from glance.wsgi.client_stream import ClientGone, ClientStream, MalformedBody
 from glance.wsgi.request_body import RequestBody
 from glance.wsgi.request_head import MalformedRequest, RequestHead, parse
@@ -194,6 +195,7 @@ class Connection:
             for finish in finishers:
                 self._guarded(finish, response.sent)
             self._log_access(head.line, response, began)
+            forget()  # filters answer some requests before anybody says who asks
         if not response.keep_alive:
             self._lingering = not body.finished
             return False

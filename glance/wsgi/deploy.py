@@ -28,8 +28,10 @@ _MOVED = {
     "keystonemiddleware.auth_token:filter_factory": "glance.api.middleware.libraries:authtoken",
     "oslo_middleware.cors:filter_factory": "glance.api.middleware.libraries:cors",
     "oslo_middleware:CORS.factory": "glance.api.middleware.libraries:cors",
-    "oslo_middleware:HTTPProxyToWSGI.factory": "glance.api.middleware.libraries:http_proxy_to_wsgi",
-    "oslo_middleware.http_proxy_to_wsgi:HTTPProxyToWSGI.factory": "glance.api.middleware.libraries:http_proxy_to_wsgi",
+    "oslo_middleware:HTTPProxyToWSGI.factory": "glance.api.middleware.proxy:http_proxy_to_wsgi",
+    "oslo_middleware.http_proxy_to_wsgi:HTTPProxyToWSGI.factory": "glance.api.middleware.proxy:http_proxy_to_wsgi",
+    "oslo_middleware:SSLMiddleware.factory": "glance.api.middleware.proxy:ssl",
+    "oslo_middleware.ssl:SSLMiddleware.factory": "glance.api.middleware.proxy:ssl",
     "osprofiler.web:WsgiMiddleware.factory": "glance.api.middleware.libraries:osprofiler",
     "oslo_middleware:Healthcheck.factory": "glance.api.middleware.healthcheck:HealthcheckFilter.factory",
     "oslo_middleware.healthcheck:Healthcheck.factory": "glance.api.middleware.healthcheck:HealthcheckFilter.factory",
@@ -45,6 +47,13 @@ _MOVED = {
     "glance.common.context:UnauthenticatedContextMiddleware": (
         "glance.api.middleware.context:UnauthenticatedContextMiddleware.factory"
     ),
+}
+# Liberty's and Mitaka's ``use = egg:oslo.middleware#cors``
+_EGG = {
+    "cors": "oslo_middleware:CORS.factory",
+    "healthcheck": "oslo_middleware:Healthcheck.factory",
+    "http_proxy_to_wsgi": "oslo_middleware:HTTPProxyToWSGI.factory",
+    "ssl": "oslo_middleware:SSLMiddleware.factory",
 }
 _INDIRECT = ("glance.common.wsgi:app_factory", "glance.common.wsgi:filter_factory")
 _STANDARD_DIRS = ("~/.glance", "~", "/etc/glance", "/etc")
@@ -120,6 +129,7 @@ class _Loader(loadwsgi.ConfigLoader):
             except configparser.InterpolationError:  # a date format, in a file of 2011 that is both configurations
                 parser.set("DEFAULT", option, value.replace("%", "%%"))
         for section in parser.sections():
+            self._name_factory(section)
             for option in ("app", "filter", "filter_app", "composite"):
                 key = f"paste.{option}_factory"
                 if not parser.has_option(section, key):
@@ -130,3 +140,11 @@ class _Loader(loadwsgi.ConfigLoader):
                     parser.remove_option(section, f"glance.{option}_factory")
                     factory = _MOVED.get(factory, factory + ".factory")
                 parser.set(section, key, _MOVED.get(factory, factory))
+
+    def _name_factory(self, section: str) -> None:
+        """Write ``use = egg:oslo.middleware#<name>`` of a filter as the factory that it stands for."""
+        if section.startswith("filter:") and self.parser.has_option(section, "use"):
+            package, _, name = self.parser.get(section, "use", raw=True).strip().partition("#")
+            if package == "egg:oslo.middleware" and name in _EGG:
+                self.parser.remove_option(section, "use")
+                self.parser.set(section, "paste.filter_factory", _EGG[name])

@@ -61,7 +61,8 @@ def send(
 
     Spec v1-api.md §3, v2-images.md §2.
     """
-    if not (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).startswith("/v2/"):
+    is_v2 = environ.get("SCRIPT_NAME", "").endswith("/v2") or environ.get("PATH_INFO", "").startswith("/v2/")
+    if not is_v2:
         accepted = create_accept_header(environ.get("HTTP_ACCEPT", ""))  # WebOb itself would offer JSON as well
         form = "text/html" if accepted.acceptable_offers(["text/html"]) else "text/plain"
         environ = {**environ, "HTTP_ACCEPT": form}

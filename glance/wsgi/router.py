@@ -146,5 +146,5 @@ def json_response(body: Any, status: int = 200, charset: bool = True) -> webob.R
 def redirect_to_slash(environ: dict[str, Any], start_response: Callable[..., Any], path: str) -> Iterable[bytes]:
     """Answer 302 to ``path`` with a slash at its end, on the host that was asked."""
     request = webob.Request(environ)
-    answer = webob.Response(status=302, location=f"{request.host_url}{path}/", content_length=0)
+    answer = webob.Response(status=302, location=f"{request.application_url}{path}/", content_length=0)
     return answer(environ, start_response)

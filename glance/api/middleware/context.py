@@ -97,6 +97,7 @@ class ContextMiddleware(_Base):
         context = RequestContext(
             user_id=header("HTTP_X_USER_ID", "HTTP_X_USER"),
             project_id=header("HTTP_X_PROJECT_ID", "HTTP_X_TENANT_ID", "HTTP_X_TENANT"),
+            system_scope=header("HTTP_OPENSTACK_SYSTEM_SCOPE"),
             roles=[role for role in roles if role],
             service_roles=[role for role in service_roles if role],
             auth_token=header("HTTP_X_AUTH_TOKEN", "HTTP_X_STORAGE_TOKEN"),

@@ -1,11 +1,11 @@
 """v1: images (spec v1-api.md §5)."""
 
-from email.utils import format_datetime
 from typing import Any
 
 import webob
 import webob.exc
 
+from glance.api import validators
 from glance.api.v1 import headers
 from glance.common import exception
 from glance.common.values import MAX_BIGINT, non_negative_int
@@ -51,12 +51,9 @@ class Images:
         response = webob.Response(content_type="application/octet-stream", app_iter=reader.body)
         response.content_length = image.size if reader.length is None else reader.length
         response.headerlist.extend(image_headers(image_dict(image)))
-        modified = image.updated_at or image.created_at
-        if modified:
-            response.headers["Last-Modified"] = format_datetime(modified).replace("-0000", "GMT")
-        response.headers["Cache-Control"] = "public, no-cache" if image.is_public else "private"
-        if image.checksum and image.checksum in request.if_none_match:
-            return _not_modified(response)
+        validators.describe(response, image)
+        if validators.is_known(request, image):
+            return validators.not_modified(response)
         request.environ.setdefault("glance.on_finish", []).append(
             download.sending(self._service, request.context, image, reader, request.environ.get("REMOTE_ADDR"))
         )
@@ -82,7 +79,7 @@ class Images:
         created = lifecycle.register(service, context, image, source)
         created = self._give_data(request, sent, created, source, driver, found)
         response = self._answer(request, created, 201)
-        response.headers["Location"] = f"{request.host_url}/v1/images/{created.id}"
+        response.headers["Location"] = f"{request.application_url}/images/{created.id}"
         return response
 
     def update(self, request: Request, image_id: str) -> webob.Response:
@@ -205,13 +202,3 @@ def _pair(attributes: dict[str, Any], image: Image | None = None) -> None:
         attributes["disk_format"] = disk
     if container is not None:
         attributes["container_format"] = container
-
-
-def _not_modified(full: webob.Response) -> webob.Response:
-    close = getattr(full.app_iter, "close", None)
-    if close:
-        close()
-    kept = [(name, value) for name, value in full.headerlist if name in ("ETag", "Last-Modified", "Cache-Control")]
-    answer = webob.exc.HTTPNotModified()
-    answer.headerlist = kept
-    return answer

@@ -5,6 +5,7 @@ import re
 import webob
 import webob.exc
 
+from glance.api import validators
 from glance.api.v2 import bodies
 from glance.common import exception
 from glance.common.values import MAX_BIGINT, non_negative_int
@@ -29,7 +30,7 @@ class Data:
         prefer = self._preferred(request, image)
         if not download.located(service, image):
             return bodies.no_content()
-        part = None if image.size is None else asked_range(request, image.size)
+        part = None if image.size is None or not _same_data(request, image) else asked_range(request, image.size)
         offset, length = part or (0, None)
         try:
             reader = download.open_data(service, context, image, offset, length, prefer)
@@ -39,6 +40,10 @@ class Data:
         response.content_length = image.size if reader.length is None and part is None else length or reader.length
         if image.checksum:
             response.headers["Content-MD5"] = image.checksum
+            response.etag = image.checksum
+        validators.describe(response, image)
+        if validators.is_known(request, image):
+            return validators.not_modified(response)
         if part is not None:
             response.status = 206
             response.headers["Content-Range"] = f"bytes {offset}-{offset + part[1] - 1}/{image.size}"
@@ -82,6 +87,11 @@ class Data:
             service, context, image, request.environ["wsgi.input"], size=size, driver=driver, failed_status="queued"
         )
         return bodies.no_content()
+
+
+def _same_data(request: Request, image: Image) -> bool:
+    """Whether a part would continue what the client has; with any other If-Range it wants all."""
+    return request.environ.get("HTTP_IF_RANGE", f'"{image.checksum}"') == f'"{image.checksum}"'
 
 
 def asked_range(request: Request, size: int) -> tuple[int, int] | None:

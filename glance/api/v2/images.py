@@ -55,7 +55,7 @@ class Images:
         created = lifecycle.register(service, context, image)
         created.properties = service.protections.visible(context, created.properties)
         response = self._answer(request, created, 201)
-        base = (service.conf.public_endpoint or request.host_url).rstrip("/")
+        base = (service.conf.public_endpoint or request.application_url.removesuffix("/v2")).rstrip("/")
         response.headers["Location"] = f"{base}/v2/images/{created.id}"
         if service.stores.several:
             response.headers["OpenStack-image-store-ids"] = ",".join(service.stores.drivers())

@@ -31,7 +31,7 @@ from typing import NamedTuple
 from oslo_config import cfg
 
 from glance.common import exception
-from glance.common.config import aliases, checking, log, programs, store
+from glance.common.config import aliases, checking, libraries, log, programs, store
 from glance.common.config.command_line import add_flag, command_line
 from glance.common.config.files import find
 from glance.common.config.programs import register
@@ -149,6 +149,8 @@ def _read(conf: cfg.ConfigOpts, what: _Loaded) -> None:
     checking.check(conf, programs.sections(program.letter))
     if "enabled_backends" in conf:
         checking.check(conf, store.backend_sections(conf))
+    if program.letter == "A":
+        checking.check(conf, libraries.cors_sections(conf))
     if program.letter == "R" and conf.data_api == "glance.db.registry.api":
         raise exception.ConfigurationError(
             "data_api = glance.db.registry.api is for glance-api only: the registry itself needs "

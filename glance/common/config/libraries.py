@@ -21,7 +21,7 @@ _EXPOSE_HEADERS = [
 def sections(letter: str) -> list[Section]:
     """The options of the libraries that the programs with this letter load."""
     if letter == "A":
-        return [_policy(), _proxy(), _health(), _profiler(), _cors()]
+        return [_policy(), _proxy(), _ssl(), _health(), _profiler(), _cors()]
     if letter == "R":
         return [_policy(), _proxy(), _health(), _profiler()]
     return []
@@ -32,13 +32,29 @@ def _policy() -> Section:
 
     opts.set_defaults(cfg.ConfigOpts(), policy_file="policy.json", enforce_new_defaults=False)
     ((group, options),) = opts.list_opts()
-    return Section("AR", group, options)
+    scope = cfg.BoolOpt(
+        "enforce_scope",
+        default=True,
+        help="Refuse tokens for the system as a whole; only where enforce_new_defaults is True. The library has no "
+        "such option any more.",
+    )
+    return Section("AR", group, [*options, scope])
 
 
 def _proxy() -> Section:
     from oslo_middleware import http_proxy_to_wsgi
 
     return Section("AR", "oslo_middleware", http_proxy_to_wsgi.OPTS)
+
+
+def _ssl() -> Section:
+    option = cfg.StrOpt(
+        "secure_proxy_ssl_header",
+        default="X-Forwarded-Proto",
+        help="Header in which a proxy that ends TLS names the scheme that the client used. Only read by the ssl "
+        "filter of old paste files; http_proxy_to_wsgi has replaced it.",
+    )
+    return Section("A", "oslo_middleware", [option])
 
 
 def _health() -> Section:
@@ -65,3 +81,14 @@ def _cors() -> Section:
         allow_methods=["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"],
     )
     return Section("A", "cors", cors.CORS_OPTS)
+
+
+def cors_sections(conf: cfg.ConfigOpts) -> list[Section]:
+    """``[cors]``, and each ``[cors.<name>]`` of the files, whose options ``conf`` now knows too."""
+    main = _cors()
+    found = [main]
+    for name in conf.list_all_sections():
+        if name.startswith("cors."):
+            conf.register_opts(list(main.options), group=name)
+            found.append(Section("A", name, main.options))
+    return found

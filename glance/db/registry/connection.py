@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -39,11 +40,6 @@ class Registry:
             insecure=conf.registry_client_insecure,
             timeout=conf.registry_client_timeout,
         )
-        self._trace: Callable[[], dict[str, str]] = dict
-        if "profiler" in conf:  # whoever has these options has loaded the library
-            from osprofiler import web
-
-            self._trace = web.get_trace_id_headers
         health.provide("registry", {"registry": self.ping})
 
     def ping(self) -> None:
@@ -71,7 +67,7 @@ class Registry:
         :raises GlanceException: by status, or ``ClientConnectionError``; wrap the call in ``meaning``
         :raises ValueError: the answer is not JSON
         """
-        headers = (headers or {}) | self._identity(context) | self._trace()
+        headers = (headers or {}) | self._identity(context) | _trace()
         data = None
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -117,6 +113,12 @@ class Registry:
         """The id, without the prefix that this side gave it where the registry would find it too long with it."""
         limit = self._conf.max_request_id_length
         return request_id if not 0 < limit < len(request_id) else request_id.removeprefix("req-")
+
+
+def _trace() -> dict[str, str]:
+    """Headers that make the registry's part of a trace, if this request leaves one."""
+    web = sys.modules.get("osprofiler.web")  # loaded by the filter that is on; it is large
+    return web.get_trace_id_headers() if web else {}
 
 
 @contextmanager

@@ -619,6 +619,32 @@ def test_prefer_without_stores(user, stored_id):
 # --- parts -----------------------------------------------------------------------
 
 
+def test_unchanged(user, other, stored_id):
+    image = user.show(stored_id).json()
+    etag = image["checksum"]
+    shown = get(user, stored_id).headers
+    assert (shown["ETag"], shown["Cache-Control"]) == (f'"{etag}"', "private")
+    assert shown["Last-Modified"].endswith(" GMT")
+    for value in (f'"{etag}"', etag, f'W/"{etag}"', f'"0", "{etag}"', "*"):
+        answer = get(user, stored_id, If_None_Match=value)
+        assert (answer.status_code, answer.content, answer.headers["ETag"]) == (304, b"", f'"{etag}"'), value
+    assert get(user, stored_id, If_None_Match=f'"{etag}"', Range="bytes=1-2").status_code == 304
+    for value in ('"0"', '""'):
+        answer = get(user, stored_id, If_None_Match=value)
+        assert (answer.status_code, answer.content) == (200, DATA), value
+    # Validators are no way around the rules.
+    assert get(other, stored_id, If_None_Match=f'"{etag}"').status_code == 404
+
+
+def test_a_part_of_the_same_data(user, stored_id):
+    etag = user.show(stored_id).json()["checksum"]
+    answer = get(user, stored_id, If_Range=f'"{etag}"', Range="bytes=1-2")
+    assert (answer.status_code, answer.content) == (206, DATA[1:3])
+    for other_data in ('"0"', "Sat, 21 Nov 2015 10:00:00 GMT"):
+        answer = get(user, stored_id, If_Range=other_data, Range="bytes=1-2")
+        assert (answer.status_code, answer.content) == (200, DATA), other_data
+
+
 @pytest.mark.parametrize(
     ("asked", "first", "last"),
     [("0-0", 0, 0), ("0-", 0, 999), ("0-999", 0, 999), ("10-19", 10, 19), ("990-5000", 990, 999), ("999-999", 999, 999),

@@ -71,6 +71,7 @@ AR oslo_policy policy_file policy.json
 AR oslo_policy policy_default_rule default
 AR oslo_policy policy_dirs policy.d
 AR oslo_policy enforce_new_defaults False
+AR oslo_policy enforce_scope True
 AR profiler enabled False
 AR profiler trace_sqlalchemy False
 AR profiler hmac_keys SECRET_KEY
