@@ -8,9 +8,10 @@ asking every second never piles up calls to a dependency that is down.
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 
 from glance.common import exception
+from glance.common.offload import begin
 
 LOG = logging.getLogger(__name__)
 
@@ -49,9 +50,7 @@ def _begin(subject: str, name: str, probe: Probe) -> "Future[object]":
     with _lock:
         running = _running.get((subject, name))
         if running is None or running.done():
-            thread = ThreadPoolExecutor(1, thread_name_prefix="health")
-            running = _running[subject, name] = thread.submit(probe)
-            thread.shutdown(wait=False)
+            running = _running[subject, name] = begin(probe)
         return running
 
 

@@ -8,7 +8,9 @@ server, where each request has its own native thread, it is a plain call.
 
 import importlib
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 _THREADS = 32
@@ -45,6 +47,31 @@ def offload(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not tpool._setup_already:
         tpool.set_num_threads(_THREADS)
     return tpool.execute(fn, *args, **kwargs)
+
+
+def begin(fn: Callable[..., Any], *args: Any) -> "Future[Any]":
+    """Start ``fn(*args)`` in a thread of its own, a green one under eventlet; ``fn`` may wait but not compute.
+
+    Not with an executor, whose threads the end of a process would wait for.
+    """
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(fn(*args))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+def within(seconds: float, fn: Callable[..., Any], *args: Any) -> Any:
+    """Return ``fn(*args)``, for libraries that wait without a limit of their own; see ``begin``.
+
+    :raises TimeoutError: it took longer; it goes on, and nobody hears of it
+    """
+    return begin(fn, *args).result(timeout=seconds)
 
 
 def pause() -> None:

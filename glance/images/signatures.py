@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from oslo_config import cfg
 
 from glance.common import exception
+from glance.common.offload import within
 from glance.common.redact import mask_secrets, one_line
 from glance.context import RequestContext
 
@@ -30,6 +31,9 @@ SIGNATURE = "img_signature"
 HASH_METHOD = "img_signature_hash_method"
 KEY_TYPE = "img_signature_key_type"
 CERTIFICATE = "img_signature_certificate_uuid"
+
+PATIENCE = 60
+"""Seconds for which a key manager is waited for; castellan itself waits for ever."""
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "SHA-224": hashes.SHA224(),
@@ -102,8 +106,10 @@ def _fetch(conf: cfg.ConfigOpts, context: RequestContext, certificate_id: str) -
         LOG.error("The library castellan is not installed: pip install 'glance-classic[signatures]'.")
         raise _uncheckable("this server has no access to a key manager") from None
     try:
-        found = key_manager.API(conf).get(_credentials(conf, context), certificate_id)
-        encoded = found.get_encoded() if found.format == "X.509" else None
+        encoded = within(PATIENCE, _read, key_manager.API(conf), _credentials(conf, context), certificate_id)
+    except TimeoutError:
+        LOG.warning("Certificate %s: the key manager gave no answer within %d seconds", certificate_id, PATIENCE)
+        raise _uncheckable("its certificate cannot be read from the key manager") from None
     except Exception as error:  # every key manager has errors of its own
         reason = one_line(mask_secrets(str(error)))
         LOG.warning("Certificate %s could not be read from the key manager: %s", certificate_id, reason)
@@ -111,6 +117,12 @@ def _fetch(conf: cfg.ConfigOpts, context: RequestContext, certificate_id: str) -
     if not encoded:
         raise _uncheckable(f"{CERTIFICATE} is not that of an X.509 certificate")
     return encoded
+
+
+def _read(manager: Any, credentials: Any, certificate_id: str) -> bytes | None:
+    """A certificate in DER; None: what has that id is none."""
+    found = manager.get(credentials, certificate_id)
+    return found.get_encoded() if found.format == "X.509" else None
 
 
 def _credentials(conf: cfg.ConfigOpts, context: RequestContext) -> Any:

@@ -1,65 +1,24 @@
 """python-glanceclient 2.17.0, the last with a good v1, unmodified and in an environment of its own."""
 
 import hashlib
-import os
-import pty
 import re
-import subprocess
-import sys
-import venv
-from pathlib import Path
 
 import pytest
 
-from tests.functional.conftest import Deployment
-
-VERSION = "2.17.0"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "glance-classic-tests"
-DATA = bytes(range(256)) * 1000
+from tests.functional import clients
+from tests.functional.clients import DATA, cell
 
 
 @pytest.fixture(scope="module")
-def client() -> str:
-    """Path of the ``glance`` command of python-glanceclient."""
-    home = CACHE / f"glanceclient-{VERSION}-py{sys.version_info.major}.{sys.version_info.minor}"
-    command = home / "bin" / "glance"
-    if not command.exists():
-        venv.create(home, with_pip=True, clear=True)
-        subprocess.run(
-            [home / "bin" / "pip", "install", "-q", f"python-glanceclient=={VERSION}", "setuptools<81"], check=True
-        )
-    return str(command)
+def client():
+    return clients.last_with_v1() / "glance"
 
 
 @pytest.fixture
-def glance(client: str, noauth: Deployment):
+def glance(client, noauth):
     """Run the client against the server; gives its standard output."""
-
-    def run(*arguments: object) -> str:
-        options = ["--os-image-api-version", "1", "--os-image-url", noauth.endpoint, "--os-auth-token", "x"]
-        terminal, line = pty.openpty()  # with anything else for standard input the client would upload it
-        try:
-            done = subprocess.run(
-                [client, *options, *map(str, arguments)],
-                stdin=line,
-                capture_output=True,
-                text=True,
-                env={"PATH": os.environ["PATH"]},
-            )
-        finally:
-            os.close(terminal)
-            os.close(line)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return run
-
-
-def cell(table: str, name: str) -> str:
-    """The value of a row of the client's two-column table."""
-    found = re.search(rf"^\| {re.escape(name)} +\| (.*?) +\|$", table, re.MULTILINE)
-    assert found, table
-    return found[1]
+    options = ("--os-image-api-version", "1", "--os-image-url", noauth.endpoint, "--os-auth-token", "x")
+    return lambda *arguments: clients.run(client, *options, *arguments)
 
 
 def test_the_life_of_an_image(glance, tmp_path):

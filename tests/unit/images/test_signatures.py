@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import os
 import subprocess
 import sys
 import textwrap
@@ -197,6 +198,18 @@ def test_key_manager_that_is_misconfigured(make_conf, signed, caplog):
     with pytest.raises(exception.Invalid, match="cannot be read"):
         signatures.verifier(conf, RequestContext(overwrite=False), signed(DATA))
     assert "no.such" in caplog.records[-1].getMessage() or "'no'" in caplog.records[-1].getMessage()
+
+
+def test_key_manager_that_hangs(verifier, signed, tmp_path, monkeypatch, caplog):
+    properties = signed(DATA)
+    certificate = tmp_path / f"{properties[signatures.CERTIFICATE]}.der"
+    certificate.unlink()
+    os.mkfifo(certificate)  # reading waits for somebody who writes
+    monkeypatch.setattr(signatures, "PATIENCE", 0.2)
+    with pytest.raises(exception.Invalid, match="cannot be read from the key manager"):
+        verifier(properties)
+    assert "no answer" in caplog.text
+    certificate.write_bytes(b"")  # lets the thread end
 
 
 def test_credentials_that_are_configured(make_conf, signed, tmp_path):
