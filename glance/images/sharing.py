@@ -11,8 +11,8 @@ from glance.images.service import Service
 
 def members(service: Service, context: RequestContext, image_id: str) -> list[Member]:
     """Members of an image that the caller may see.  :raises ImageNotFound: invisible or deleted"""
-    service.policy.enforce(context, "get_members", {})
     image = _live(service, context, image_id)
+    service.policy.enforce(context, "get_members", service.policy.image_target(context, image))
     found = service.catalog.members(context, image_id)
     if access.is_mutable(context, image):
         return found
@@ -21,7 +21,7 @@ def members(service: Service, context: RequestContext, image_id: str) -> list[Me
 
 def shared_images(service: Service, context: RequestContext, member: str) -> list[Member]:
     """Images shared with a tenant, as far as the caller may know."""
-    service.policy.enforce(context, "get_members", {})
+    service.policy.enforce(context, "get_members", {"project_id": member, "member_id": member})
     return service.catalog.shared_images(context, member)
 
 
@@ -31,8 +31,7 @@ def set_member(service: Service, context: RequestContext, image_id: str, member:
     :raises NotAuthenticated, ImageNotFound: see ``access.require_sharable``
     :raises ImageMemberLimitExceeded: even for an existing member, as ever
     """
-    service.policy.enforce(context, "modify_member", {})
-    image, existing = _sharable(service, context, image_id)
+    image, existing = _sharable(service, context, "modify_member", image_id)
     quota.check_members(service.conf, len(existing) + 1)
     service.catalog.set_member(context, image_id, member, can_share)
     acls.apply(service, context, image)
@@ -40,16 +39,14 @@ def set_member(service: Service, context: RequestContext, image_id: str, member:
 
 def remove_member(service: Service, context: RequestContext, image_id: str, member: str) -> None:
     """:raises ImageNotFound, MemberNotFound:"""
-    service.policy.enforce(context, "delete_member", {})
-    image, _ = _sharable(service, context, image_id)
+    image, _ = _sharable(service, context, "delete_member", image_id)
     service.catalog.remove_member(context, image_id, member)
     acls.apply(service, context, image)
 
 
 def replace_members(service: Service, context: RequestContext, image_id: str, wanted: list[dict[str, Any]]) -> None:
     """Make ``wanted`` (``member_id``, optional ``can_share``) the only members."""
-    service.policy.enforce(context, "modify_member", {})
-    image, _ = _sharable(service, context, image_id)
+    image, _ = _sharable(service, context, "modify_member", image_id)
     quota.check_members(service.conf, len(wanted))
     service.catalog.replace_members(context, image_id, wanted)
     acls.apply(service, context, image)
@@ -62,10 +59,11 @@ def _live(service: Service, context: RequestContext, image_id: str) -> Image:
     return image
 
 
-def _sharable(service: Service, context: RequestContext, image_id: str) -> tuple[Image, list[Member]]:
-    """An image that the caller may share, and its members."""
+def _sharable(service: Service, context: RequestContext, rule: str, image_id: str) -> tuple[Image, list[Member]]:
+    """An image that the caller may share, by ``rule`` and by what it is to him, and its members."""
     access.require_writer(context)
     image = _live(service, context, image_id)
+    service.policy.enforce(context, rule, service.policy.image_target(context, image))
     found = service.catalog.members(context.elevated(), image_id)  # the quota counts those too that a member cannot see
     access.require_sharable(context, image, found)
     return image, found

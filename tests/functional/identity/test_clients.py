@@ -343,7 +343,6 @@ def test_a_reader_where_rules_ask_for_roles(client, shell, words, strict, people
         assert DATA not in copy.read_bytes()
 
 
-@pytest.mark.xfail(reason="v1 asks the rule get_members about no image, which no reader's project owns", strict=True)
 def test_a_reader_lists_members_in_v1(strict, people):
     image_id = people["owner"].image(strict, DATA)
     assert people["reader"].ask(strict, "GET", f"/v1/images/{image_id}/members").status_code == 200
