@@ -103,6 +103,9 @@ class Driver:
     backend: str | None = None
     """Id in ``enabled_backends``; None for the single store of its kind."""
 
+    patience: float | None = None
+    """Seconds after which a blocking call counts as hung and is left alone; None: calls have limits of their own."""
+
     has_acls: bool = False
     """Whether ``set_acls`` does anything."""
 

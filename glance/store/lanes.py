@@ -52,14 +52,21 @@ class Mailbox:
             if self._event >= 0:
                 os.eventfd_write(self._event, 1)
 
-    def get(self) -> Job:
-        """The next finished job; other green threads run while the caller waits."""
+    def get(self, patience: float | None = None) -> Job:
+        """The next finished job; other green threads run while the caller waits.
+
+        :param patience: seconds, None: for ever
+        :raises TimeoutError: none was finished
+        """
         if self._event < 0:
-            return self._queue.get()
+            try:
+                return self._queue.get(timeout=patience)
+            except native("queue").Empty:
+                raise TimeoutError from None
         from eventlet import hubs
 
         while self._queue.empty():
-            hubs.trampoline(self._event, read=True)
+            hubs.trampoline(self._event, read=True, timeout=patience, timeout_exc=TimeoutError)
             os.eventfd_read(self._event)
         return self._queue.get()
 
@@ -67,7 +74,7 @@ class Mailbox:
         return self._queue.empty()
 
     def close(self) -> None:
-        """Only when no job is outstanding."""
+        """Nobody waits any more; jobs that are still outstanding are forgotten."""
         with self._lock:  # the lane that put the last job may not have rung the bell yet
             event, self._event = self._event, -1
         if event >= 0:

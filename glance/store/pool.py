@@ -28,12 +28,13 @@ class ThreadPool:
         self._threads = 0
         self._load = 0  # calls that wait or run
 
-    def run(self, fn: Callable[..., Any], *args: Any) -> Any:
+    def run(self, fn: Callable[..., Any], *args: Any, patience: float | None = None) -> Any:
         """Return ``fn(*args)``, computed off the hub; its exception is raised here.
 
         Without eventlet this is a plain call.  ``fn`` must use no green primitive.
 
-        :raises StoreUnavailable: the system gives no descriptor or no thread
+        :param patience: seconds after which the call is left alone, None: never
+        :raises StoreUnavailable: that was so, or the system gives no descriptor or no thread
         """
         if not is_green():
             return fn(*args)
@@ -43,7 +44,9 @@ class ThreadPool:
             raise exception.StoreUnavailable() from error
         try:
             self._submit(Job(fn, args, None), mailbox)
-            job = mailbox.get()
+            job = mailbox.get(patience)
+        except TimeoutError:
+            raise exception.StoreUnavailable() from TimeoutError(f"no answer within {patience} seconds")
         finally:
             mailbox.close()
         if job.error is not None:

@@ -51,6 +51,9 @@ _AHEAD = 4
 _WATCH_SECONDS = 40
 """A device stays busy for 30 seconds (``osd_client_watch_timeout``) after the worker that wrote it died."""
 
+_PATIENCE = 60
+"""Least seconds after which a call counts as hung, where there is a timeout at all."""
+
 _HELPFUL = {
     # Writes and reads are whole blocks in order: the cache would only copy them once more.
     "rbd_cache": "false",
@@ -99,6 +102,9 @@ class RbdDriver(Driver):
         self._conf = options.rbd_store_ceph_conf or ""
         self._cluster = _Cluster(options.rbd_store_user, options.rados_connect_timeout)
         self._threads = ThreadPool(_THREADS)
+        # librbd tries some things again and again where librados would have given up.
+        timeout = options.rados_connect_timeout
+        self.patience = max(_PATIENCE, 20 * timeout) if timeout > 0 else None
 
     def configure(self) -> None:
         """Find the bindings and Ceph's configuration file.  :raises ConfigurationError: see the text"""
@@ -116,7 +122,7 @@ class RbdDriver(Driver):
 
     def offload(self, fn: Callable[..., Any], *args: Any) -> Any:
         """Return ``fn(*args)``, computed in a thread of this store."""
-        return self._threads.run(fn, *args)
+        return self._threads.run(fn, *args, patience=self.patience)
 
     # --- writing -------------------------------------------------------------
 

@@ -58,7 +58,8 @@ def store_data(
     if limit is not None and size is not None and size > limit:
         raise exceeded or exception.ImageSizeLimitExceeded(limit=limit)
     digests = {name: hashlib.new(name, usedforsecurity=False) for name in ("md5", hash_algo)}
-    pipeline = _Pipeline(driver.BLOCKING, [*(digest.update for digest in digests.values()), *observers])
+    watchers = [*(digest.update for digest in digests.values()), *observers]
+    pipeline = _Pipeline(driver.BLOCKING, driver.patience, watchers)
     try:
         pipeline.open(driver, image_id, size)
         read = _reader(source)
@@ -145,9 +146,14 @@ class _Pipeline:
     Everything that is done to the writer of a blocking driver is a job of one lane, so a
     cancel can never overtake a write or a commit that is still going on.  A driver that
     speaks through green sockets is called in the caller's thread instead.
+
+    :param patience: seconds without any progress after which the writer counts as hung; its lane is then left
+        alone, and cancels when it can
     """
 
-    def __init__(self, blocking: bool, updates: list[Callable[[memoryview], None]]) -> None:
+    def __init__(self, blocking: bool, patience: float | None, updates: list[Callable[[memoryview], None]]) -> None:
+        self._patience = patience
+        self._hangs = False
         self._spare: list[mmap.mmap] = []
         self._made = 0
         self._users: dict[int, int] = {}
@@ -171,7 +177,13 @@ class _Pipeline:
         return lane
 
     def open(self, driver: Driver, image_id: str, size: int | None) -> None:
-        writer: Writer = self._call(driver.writer, image_id, size)
+        def begin() -> Writer:
+            writer = driver.writer(image_id, size)
+            if self._hangs:  # nobody waits for it any more
+                writer.cancel()
+            return writer
+
+        writer: Writer = self._call(begin)
         self._write, self._commit, self._cancel = writer.write, writer.commit, writer.cancel
 
     def buffer(self) -> mmap.mmap:
@@ -207,7 +219,7 @@ class _Pipeline:
         return location
 
     def close(self) -> None:
-        """Cancel the upload unless it was committed; returns when no lane does anything any more."""
+        """Cancel the upload unless it was committed; returns when no lane does anything any more, unless one hangs."""
         if self._cancel is not None:
             if self._disk is None:
                 self._cancel()
@@ -216,9 +228,11 @@ class _Pipeline:
         for lane in self._lanes:
             lane.stop()
         interrupted = None
-        while self._outstanding:
+        while self._outstanding and not self._hangs:
             try:
                 self._receive()
+            except exception.StoreUnavailable:
+                break
             except BaseException as error:  # a timeout or a kill: the lanes still use buffers and files
                 interrupted = error
         self._mailbox.close()
@@ -246,7 +260,11 @@ class _Pipeline:
 
     def _receive(self) -> Job:
         """Wait for a finished job and take back the buffer that it was the last to use."""
-        job = self._mailbox.get()
+        try:
+            job = self._mailbox.get(self._patience)
+        except TimeoutError:
+            self._hangs = True
+            raise exception.StoreUnavailable() from TimeoutError(f"no answer within {self._patience} seconds")
         self._outstanding -= 1
         if job.tag is not None:
             self._users[id(job.tag)] -= 1

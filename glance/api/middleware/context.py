@@ -17,6 +17,7 @@ policy-quota-protection.md §1).
 import json
 import uuid
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 import webob
@@ -130,6 +131,7 @@ def _text(raw: str) -> str:
         return raw
 
 
+@lru_cache(maxsize=64)
 def _catalog(text: str | None) -> list[dict[str, Any]] | None:
     if not text:
         return None

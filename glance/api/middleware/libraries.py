@@ -72,6 +72,8 @@ def authtoken(global_conf: dict[str, str], **local_conf: str) -> Filter:
     from glance.api.middleware.keystone import TokenCheck
 
     settings = {**global_conf, **local_conf, **authtoken_settings(CONF, local_conf)}
+    if CONF.prog == "glance-registry":  # it looks nothing up in there
+        settings["include_service_catalog"] = "False"
     return lambda application: TokenCheck(application, settings)
 
 

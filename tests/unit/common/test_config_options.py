@@ -112,6 +112,7 @@ A cors allow_credentials True
 A cors max_age 3600
 A cors allow_methods GET,PUT,POST,DELETE,PATCH,OPTIONS
 AR oslo_middleware enable_proxy_headers_parsing False
+A oslo_middleware secure_proxy_ssl_header X-Forwarded-Proto
 AR healthcheck detailed False
 A matchmaker_redis host 127.0.0.1
 A matchmaker_redis port 6379

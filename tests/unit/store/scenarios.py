@@ -340,6 +340,39 @@ def scenario_no_threads_to_be_had(directory):
     assert len(os.listdir("/proc/self/fd")) == files
 
 
+def scenario_a_store_that_hangs(directory):
+    """The caller gets an answer; what was begun is cancelled when the store moves again."""
+    for hangs_at in ("writer", "write", "commit"):
+        gate = native("threading").Event()
+
+        class Hanging(Memory):
+            patience = 0.2
+
+            def note(self, what, number=None, hangs_at=hangs_at, gate=gate):
+                if what == hangs_at:
+                    gate.wait()
+                super().note(what, number)
+
+        driver, files = Hanging(), len(os.listdir("/proc/self/fd"))
+        with pytest.raises(exception.StoreUnavailable) as caught:
+            store_data(driver, "x", Source(bytes(3 * BLOCK)), None)
+        assert "0.2 seconds" in str(caught.value.__cause__)
+        assert len(os.listdir("/proc/self/fd")) == files
+        assert hangs_at not in driver.calls
+        gate.set()
+        end = time.monotonic() + 5
+        while driver.calls[-1:] != ["cancel"] and time.monotonic() < end:
+            time.sleep(0.01)
+        assert driver.calls[-1] == "cancel"
+
+
+def scenario_slow_is_not_hanging(directory):
+    driver = Memory(delay=0.1)
+    driver.patience = 0.3
+    store_data(driver, "x", Source(bytes(6 * BLOCK)), None)
+    assert driver.calls[-1] == "commit"
+
+
 # --- where it runs ---------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import traceback
 
 import pytest
 
+from glance.common import exception
 from glance.common.offload import native, offload
 from glance.store.pool import ThreadPool
 
@@ -43,6 +44,14 @@ def green_calls_that_hang_hold_nobody_else():
     gate.set()
     assert [thread.wait() for thread in hanging] == ["done"] * 50
     assert running.qsize() == 50
+
+
+def green_a_call_that_hangs_is_left_alone():
+    pool, gate = ThreadPool(2), native("threading").Event()
+    with pytest.raises(exception.StoreUnavailable):
+        pool.run(gate.wait, patience=0.1)
+    assert pool.run(str, 1, patience=0.1) == "1"
+    gate.set()
 
 
 def green_threads_are_made_when_they_are_needed():
