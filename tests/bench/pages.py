@@ -95,13 +95,11 @@ def main() -> int:
 
 
 def _filled(url: str, count: int) -> Filled:
-    conf = SimpleNamespace(database=SimpleNamespace(connection=url, **_OPTIONS))
+    conf = configuration(url)
     database = Database(conf, patient=True)
     began = time.monotonic()
     sync.sync(database, lambda line: None, extra_indexes=False)
-    with database.connection() as conn:
-        for statement in _FILL:
-            conn.exec_driver_sql(statement.format(n=count, owners=max(count // PER_OWNER, 1)))
+    fill(database, count)
     loaded = time.monotonic()
     sync.sync(database, lambda line: None)
     with database.connection() as conn:
@@ -124,6 +122,18 @@ def _filled(url: str, count: int) -> Filled:
     names = [f"name-{random.randrange(max(count // 5, 1))}" for _ in range(500)]
     builds = [f"build-{random.randrange(max(count // 20, 1))}" for _ in range(500)]
     return Filled(conf, count, names, builds, markers)
+
+
+def configuration(url: str) -> Any:
+    """The configuration of a database."""
+    return SimpleNamespace(database=SimpleNamespace(connection=url, **_OPTIONS))
+
+
+def fill(database: Database, count: int) -> None:
+    """Add ``count`` images with properties, locations, members and tags."""
+    with database.connection() as conn:
+        for statement in _FILL:
+            conn.exec_driver_sql(statement.format(n=count, owners=max(count // PER_OWNER, 1)))
 
 
 _OPTIONS = {
