@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.functional.clients import CACHE
 from tests.functional.conftest import Deployment, write_config
-from tests.functional.test_openstack_clients import CACHE
 from tests.functional.v1.source import Source, content
 from tests.functional.v2.conftest import Deployment as TypedDeployment
 

@@ -7,7 +7,6 @@ import pytest
 from tests.functional import clients
 from tests.functional.clients import DATA, cell
 
-CACHE = clients.CACHE
 PROJECT = "0123456789abcdef0123456789abcdef"
 
 

@@ -7,12 +7,14 @@ up its token, and asks Keystone, which is down, for another; 503 makes it wait.
 
 import importlib.util
 import logging
-from typing import Any
+import time
+from typing import Any, NamedTuple
 
 import webob.exc
 from keystoneauth1 import exceptions
 from keystonemiddleware import auth_token
 from keystonemiddleware.auth_token import _exceptions
+from keystonemiddleware.auth_token import _request as _request_module
 
 from glance.common import exception
 
@@ -25,6 +27,30 @@ _AWAY = (
     _exceptions.ServiceError,
 )
 _RETRY_AFTER = "5"
+_RECENT = 5.0
+"""Seconds for which the outcome of a check is taken as it is; a token that expires earlier is checked then."""
+
+_MOST_RECENT = 256
+"""Tokens whose last check is kept."""
+
+
+class _Checked(NamedTuple):
+    """What a check added to a request's environment, and until when (POSIX time) that holds."""
+
+    environ: dict[str, Any]
+    until: float
+
+
+_request = _request_module._AuthTokenRequest({})
+_SET_BY_US = (
+    *(
+        "HTTP_" + header.upper().replace("-", "_")
+        for header in (*_request._all_auth_headers(), _request._SYSTEM_SCOPE_HEADER)
+    ),
+    _request._TOKEN_AUTH,
+    _request._TOKEN_INFO,
+)
+"""What says who asks; nothing of it may come from the client."""
 
 
 class TokenCheck(auth_token.AuthProtocol):
@@ -32,6 +58,10 @@ class TokenCheck(auth_token.AuthProtocol):
 
     :raises ConfigurationError: memcached cannot be used as it is configured
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._recent: dict[str, _Checked] = {}
+        super().__init__(*args, **kwargs)
 
     def _token_cache_factory(self) -> "TokenCache":
         try:
@@ -51,6 +81,32 @@ class TokenCheck(auth_token.AuthProtocol):
             raise exception.ConfigurationError(
                 f"[keystone_authtoken] memcached_servers needs the library {module}: pip install {remedy}"
             )
+
+    def process_request(self, request: Any) -> Any:
+        """Check the token, unless that was done a moment ago: the library takes as long as showing an image does."""
+        token = request.user_token
+        if not token or request.service_token:
+            return super().process_request(request)
+        known = self._recent.get(token)
+        if known is not None and known.until > time.time():
+            for name in _SET_BY_US:
+                request.environ.pop(name, None)
+            request.environ.update(known.environ)
+            return None
+        refusal = super().process_request(request)
+        if refusal is None and request.user_token_valid:
+            self._remember(token, request)
+        return refusal
+
+    def _remember(self, token: str, request: Any) -> None:
+        checked = request.token_info.get("token", {})
+        if "application_credential" in checked or "bind" in checked:
+            return  # such a token may be good for some requests only
+        expires = request.token_auth.user.expires.timestamp()
+        environ = {name: request.environ[name] for name in _SET_BY_US if name in request.environ}
+        if len(self._recent) >= _MOST_RECENT:
+            self._recent.clear()
+        self._recent[token] = _Checked(environ, min(time.time() + _RECENT, expires))
 
     def fetch_token(self, token: str, **kwargs: Any) -> Any:
         """:raises HTTPServiceUnavailable: neither the cache nor Keystone can tell"""
