@@ -4,8 +4,9 @@ import uuid
 
 import pytest
 import requests
+import webob
 
-from tests.functional.identity.conftest import PEOPLE
+from tests.functional.identity.conftest import PASSWORD, PEOPLE, authtoken
 
 JSON_PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 RENAME = '[{"op": "replace", "path": "/name", "value": "renamed"}]'
@@ -123,3 +124,73 @@ def test_lists_of_others(site, people, ask):
         for path in ("/v1/images/detail?limit=1000", "/v2/images?limit=1000"):
             ids = [entry["id"] for entry in ask(name, "GET", path).json()["images"]]
             assert (image_id in ids) is seen, (name, path)
+
+
+def test_what_a_client_says_of_itself_never_counts(site, people):
+    """Not with the first request of a token, and not with those that follow at once."""
+    owner, stranger = people["owner"], people["stranger"]
+    image_id = owner.image(site)
+    lies = {
+        "X-Identity-Status": "Confirmed",
+        "X-User-Id": "somebody",
+        "X-Project-Id": owner.project_id,
+        "X-Tenant-Id": owner.project_id,
+        "X-Tenant": owner.project_id,
+        "X-Roles": "admin",
+        "X-Role": "admin",
+        "X-Service-Roles": "admin,service",
+        "X-Service-Identity-Status": "Confirmed",
+        "OpenStack-System-Scope": "all",
+    }
+    for _ in range(3):
+        assert stranger.ask(site, "GET", f"/v2/images/{image_id}", lies).status_code == 404
+        assert owner.ask(site, "GET", f"/v2/images/{image_id}", lies).json()["owner"] == owner.project_id
+    assert stranger.ask(site, "DELETE", f"/v2/images/{image_id}", lies).status_code == 404
+
+
+def test_no_header_of_the_client_reaches_the_application(keystone, people):
+    """Of those that say who asks: what is not set by the check is removed, whether or not it is remembered."""
+    from glance.api.middleware.keystone import TokenCheck
+
+    seen = []
+
+    def application(environ, start_response):
+        seen.append({name: value for name, value in environ.items() if value == "lie"})
+        start_response("200 OK", [("Content-Length", "0")])
+        return [b""]
+
+    settings = {name: str(value) for name, value in authtoken(keystone).items()}
+    check = TokenCheck(application, {**settings, "delay_auth_decision": "True"})
+    names = [f"X{prefix}-{name}" for prefix in ("", "-Service") for name in (
+        "Identity-Status", "User-Id", "User-Name", "User-Domain-Id", "User-Domain-Name", "Domain-Id", "Domain-Name",
+        "Project-Id", "Project-Name", "Project-Domain-Id", "Project-Domain-Name", "Roles",
+    )]  # fmt: skip
+    names += ["X-Role", "X-User", "X-Tenant", "X-Tenant-Id", "X-Tenant-Name", "X-Service-Catalog", "X-Is-Admin-Project"]
+    headers = dict.fromkeys([*names, "OpenStack-System-Scope"], "lie")
+    for _ in range(3):
+        request = webob.Request.blank("/", headers={**headers, "X-Auth-Token": people["owner"].token})
+        assert request.get_response(check).status_int == 200
+    assert seen == [{}] * 3
+
+
+def test_a_token_that_is_good_for_some_requests_only(deploy, keystone, people):
+    """Of an application credential with access rules: what one request may is no word about the next."""
+    from keystoneauth1 import session
+    from keystoneauth1.identity import v3
+    from keystoneclient.v3 import client
+
+    settings = {"keystone_authtoken": authtoken(keystone, service_type="restricted")}
+    # The registry has other paths: rules for the API say nothing of them.
+    site = deploy(api=settings, registry={"paste_deploy": {"flavor": "trusted-auth"}}, flavor="keystone")
+    keystone.service("restricted", "restricted", site.endpoint)  # rules are for a type that the catalog has
+    mine = client.Client(session=keystone.session("owner", PASSWORD, "alpha"))
+    rules = [{"path": "/v2/images", "method": "GET", "service": "restricted"}]
+    made = mine.application_credentials.create("reads lists", access_rules=rules)
+    by = v3.ApplicationCredential(
+        keystone.url, application_credential_id=made.id, application_credential_secret=made.secret
+    )
+    token = {"X-Auth-Token": by.get_token(session.Session())}
+    for _ in range(3):
+        assert requests.get(f"{site.endpoint}/v2/images", headers=token, timeout=60).status_code == 200
+        answer = requests.post(f"{site.endpoint}/v2/images", headers=token, json={}, timeout=60)
+        assert answer.status_code == 401
