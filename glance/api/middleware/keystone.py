@@ -28,7 +28,8 @@ _AWAY = (
 )
 _RETRY_AFTER = "5"
 _RECENT = 5.0
-"""Seconds for which the outcome of a check is taken as it is; a token that expires earlier is checked then."""
+"""Most seconds for which the outcome of a check is taken as it is, if neither the token nor its time in the cache
+(``token_cache_time``) ends before."""
 
 _MOST_RECENT = 256
 """Tokens whose last check is kept."""
@@ -62,6 +63,7 @@ class TokenCheck(auth_token.AuthProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._recent: dict[str, _Checked] = {}
         super().__init__(*args, **kwargs)
+        self._seconds = min(_RECENT, self._conf.get("token_cache_time"))
 
     def _token_cache_factory(self) -> "TokenCache":
         try:
@@ -106,7 +108,7 @@ class TokenCheck(auth_token.AuthProtocol):
         environ = {name: request.environ[name] for name in _SET_BY_US if name in request.environ}
         if len(self._recent) >= _MOST_RECENT:
             self._recent.clear()
-        self._recent[token] = _Checked(environ, min(time.time() + _RECENT, expires))
+        self._recent[token] = _Checked(environ, min(time.time() + self._seconds, expires))
 
     def fetch_token(self, token: str, **kwargs: Any) -> Any:
         """:raises HTTPServiceUnavailable: neither the cache nor Keystone can tell"""

@@ -41,7 +41,8 @@ def start(deploy, keystone: Keystone, people, memcached: Memcached) -> Callable[
     """Start both daemons with the cache; they notice soon that it is there again."""
 
     def start(**more: object) -> Deployment:
-        quick = {"memcache_pool_dead_retry": 1, "memcache_pool_socket_timeout": 1}
+        # With no time in the cache the daemons remember nothing themselves, and memcached all until it ends.
+        quick = {"memcache_pool_dead_retry": 1, "memcache_pool_socket_timeout": 1, "token_cache_time": 0}
         settings = {"keystone_authtoken": authtoken(keystone, memcached_servers=memcached.address, **quick, **more)}
         return deploy(api=settings, registry=settings, flavor="keystone")
 
