@@ -89,8 +89,9 @@ class Server:
         """
         os.umask(0o027)
         _lead_process_group()
-        # A reload asked for during the start must not end the process; it is done afterwards.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        # A reload asked for during the start must not end the process; it is done afterwards.  And the threads that
+        # libraries start while the application is loaded must not take what the parent waits for.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         settings = Settings.read(self._conf, self._default_port)
         site = self._load(settings)
         self._generation = _Generation(site, listener.handed_over() or listener.bind(settings))
