@@ -10,7 +10,7 @@ import importlib
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any
 
 _THREADS = 32
@@ -71,7 +71,10 @@ def within(seconds: float, fn: Callable[..., Any], *args: Any) -> Any:
 
     :raises TimeoutError: it took longer; it goes on, and nobody hears of it
     """
-    return begin(fn, *args).result(timeout=seconds)
+    future = begin(fn, *args)
+    if not wait([future], timeout=seconds).done:
+        raise TimeoutError(f"no answer within {seconds:g} seconds")
+    return future.result()
 
 
 def pause() -> None:

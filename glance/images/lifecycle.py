@@ -167,10 +167,13 @@ def update(
     new = service.protections.merge_update(context, image.properties, properties, purge=purge)
     if new.keys() - image.properties.keys():
         quota.check_properties(service.conf, new)
-    purge = purge and new != image.properties  # with no properties beside it, it would remove them all
-    if new != image.properties:  # what is not purged is not sent: concurrent additions both survive
+    changed = new != image.properties
+    if changed:  # what is not purged is not sent: concurrent additions both survive
         changes["properties"] = new if purge else properties
-    saved = service.catalog.update(context, image.id, changes, from_status=image.status, purge_properties=purge)
+    saved = service.catalog.update(
+        context, image.id, changes, from_status=image.status,
+        purge_properties=purge and changed,  # without properties to keep it would remove them all
+    )  # fmt: skip
     acls.apply(service, context, saved)
     return saved
 

@@ -107,9 +107,6 @@ def _fetch(conf: cfg.ConfigOpts, context: RequestContext, certificate_id: str) -
         raise _uncheckable("this server has no access to a key manager") from None
     try:
         encoded = within(PATIENCE, _read, key_manager.API(conf), _credentials(conf, context), certificate_id)
-    except TimeoutError:
-        LOG.warning("Certificate %s: the key manager gave no answer within %d seconds", certificate_id, PATIENCE)
-        raise _uncheckable("its certificate cannot be read from the key manager") from None
     except Exception as error:  # every key manager has errors of its own
         reason = one_line(mask_secrets(str(error)))
         LOG.warning("Certificate %s could not be read from the key manager: %s", certificate_id, reason)

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from glance.common import exception
 from glance.common.offload import is_green, native
 
 
@@ -56,8 +57,14 @@ class Mailbox:
         """The next finished job; other green threads run while the caller waits.
 
         :param patience: seconds, None: for ever
-        :raises TimeoutError: none was finished
+        :raises StoreUnavailable: none was finished
         """
+        try:
+            return self._next(patience)
+        except TimeoutError:
+            raise exception.StoreUnavailable() from TimeoutError(f"no answer within {patience} seconds")
+
+    def _next(self, patience: float | None) -> Job:
         if self._event < 0:
             try:
                 return self._queue.get(timeout=patience)

@@ -45,8 +45,6 @@ class ThreadPool:
         try:
             self._submit(Job(fn, args, None), mailbox)
             job = mailbox.get(patience)
-        except TimeoutError:
-            raise exception.StoreUnavailable() from TimeoutError(f"no answer within {patience} seconds")
         finally:
             mailbox.close()
         if job.error is not None:

@@ -262,9 +262,9 @@ class _Pipeline:
         """Wait for a finished job and take back the buffer that it was the last to use."""
         try:
             job = self._mailbox.get(self._patience)
-        except TimeoutError:
+        except exception.StoreUnavailable:
             self._hangs = True
-            raise exception.StoreUnavailable() from TimeoutError(f"no answer within {self._patience} seconds")
+            raise
         self._outstanding -= 1
         if job.tag is not None:
             self._users[id(job.tag)] -= 1

@@ -89,8 +89,9 @@ class Server:
         """
         os.umask(0o027)
         _lead_process_group()
-        # A reload asked for during the start must not end the process; it is done afterwards.  And the threads that
-        # libraries start while the application is loaded must not take what the parent waits for.
+        # Blocked signals stay pending until the parent's loop asks for them: nothing interrupts a start, a reload or
+        # a fork, and a new child meets none before it has its own handlers.  Blocked from here on, they are so in
+        # the threads as well that libraries start while the application is loaded.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         settings = Settings.read(self._conf, self._default_port)
         site = self._load(settings)
@@ -129,9 +130,6 @@ class Server:
     # --- the parent -----------------------------------------------------------------
 
     def _supervise(self) -> int:
-        # Blocked signals stay pending until the loop asks for them: nothing interrupts
-        # a reload or a fork, and a new child meets none before it has its own handlers.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         # Only the parent holds the writing end: when it dies, however, its workers read
         # the end of the pipe.
         self._lifeline, self._held = os.pipe2(os.O_CLOEXEC)
